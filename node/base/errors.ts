@@ -1,0 +1,85 @@
+/**
+ * The one catalogue of errors that leave a node. A code is API: it appears in problem documents, in
+ * task errors and in logs, and is never renamed. Expected refusals inside the core are values; these
+ * are thrown at borders only.
+ */
+export interface ErrorDetails {
+  /** JSON pointer faults of a request, `#/tasks/3/priority` style. */
+  readonly errors?: readonly Fault[];
+  /** Seconds for the Retry-After header. */
+  readonly retryAfterS?: number;
+  /** More members of the problem document. */
+  readonly extra?: Readonly<Record<string, unknown>>;
+}
+
+export interface Fault {
+  readonly pointer: string;
+  readonly detail: string;
+}
+
+export class AppError extends Error {
+  readonly code: string;
+  readonly retryable: boolean;
+  readonly httpStatus: number;
+  readonly details: ErrorDetails;
+
+  constructor(
+    code: string,
+    message: string,
+    options: {
+      readonly httpStatus: number;
+      readonly retryable?: boolean;
+      readonly details?: ErrorDetails;
+      readonly cause?: unknown;
+    },
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'AppError';
+    this.code = code;
+    this.httpStatus = options.httpStatus;
+    this.retryable = options.retryable ?? false;
+    this.details = options.details ?? {};
+  }
+}
+
+export const errors = {
+  invalid: (faults: readonly Fault[]): AppError =>
+    new AppError('invalid', faults.map((f) => `${f.pointer}: ${f.detail}`).join('; '), {
+      httpStatus: 400,
+      details: { errors: faults },
+    }),
+  malformed: (message: string): AppError => new AppError('malformed', message, { httpStatus: 400 }),
+  notFound: (what: string): AppError =>
+    new AppError('not_found', `${what} does not exist`, { httpStatus: 404 }),
+  conflict: (message: string, extra?: Readonly<Record<string, unknown>>): AppError =>
+    new AppError('conflict', message, {
+      httpStatus: 409,
+      ...(extra === undefined ? {} : { details: { extra } }),
+    }),
+  tooLarge: (what: string, limit: string): AppError =>
+    new AppError('too_large', `${what} is larger than the limit of ${limit}`, { httpStatus: 413 }),
+  overloaded: (message: string): AppError =>
+    new AppError('overloaded', message, {
+      httpStatus: 429,
+      retryable: true,
+      details: { retryAfterS: 1 },
+    }),
+  databaseUnavailable: (cause: unknown): AppError =>
+    new AppError('database_unavailable', 'the database cannot be reached', {
+      httpStatus: 503,
+      retryable: true,
+      details: { retryAfterS: 1 },
+      cause,
+    }),
+  stopping: (): AppError =>
+    new AppError('stopping', 'this node is shutting down', {
+      httpStatus: 503,
+      retryable: true,
+      details: { retryAfterS: 1 },
+    }),
+} as const;
+
+/** Any thrown value as an Error: what is thrown is unknown, and it is coerced once. */
+export function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
+}

@@ -1,0 +1,118 @@
+import type { EndCode } from './task.ts';
+
+/**
+ * What travels on the one stream between a node and the leader. Every batch is a set of columns of
+ * equal length, because packed columns cost a tenth of repeated messages. Every message is a hint:
+ * whatever is lost is found again in PostgreSQL (the leader re-reads `live`, a node tells again what
+ * it settled until a leader of the current term acknowledges it).
+ *
+ * The shapes are those of proto/skein.proto, with 64-bit numbers as safe integers.
+ */
+
+/** How an attempt was settled. The first four are end codes of a task; the others requeue it. */
+export const SettledAs = {
+  COMPLETED: 1,
+  FAILED: 2,
+  CANCELLED: 3,
+  SKIPPED: 4,
+  /** The attempt failed and was charged; another follows at `runAtMs`. */
+  RETRY: 5,
+  /** Handed back uncharged: an interrupted task, or one that this node cannot run. */
+  RELEASED: 6,
+} as const satisfies Readonly<Record<keyof typeof EndCode | 'RETRY' | 'RELEASED', number>>;
+export type SettledAs = (typeof SettledAs)[keyof typeof SettledAs];
+
+export interface Hello {
+  readonly nodeId: number;
+  readonly incarnation: string;
+  readonly name: string;
+  readonly slots: number;
+  readonly types: readonly string[];
+  readonly simulates: boolean;
+  readonly version: string;
+  /** The highest term that this node has seen; a leader of a lower one steps down. */
+  readonly termSeen: number;
+}
+
+/** One renewal per node, never per task. */
+export interface Heartbeat {
+  /** Counts the heartbeats of this stream; the answer echoes it. */
+  readonly number: number;
+  /** The number of the last message of the leader that is wholly processed (rule 8). */
+  readonly processed: number;
+  readonly draining: boolean;
+  /** Everything leased to this node and not yet told as settled, its queue included. */
+  readonly seqs: readonly number[];
+  readonly leaseSeqs: readonly number[];
+}
+
+/** Outcomes this node has committed. Told again on each new stream until acknowledged. */
+export interface Told {
+  readonly number: number;
+  readonly seqs: readonly number[];
+  /** The lease each was settled under. */
+  readonly leaseSeqs: readonly number[];
+  readonly settledAs: readonly SettledAs[];
+  /** The lease_seq that the live row carries now (RETRY and RELEASED raise it); 0 where it is gone. */
+  readonly nextLeaseSeqs: readonly number[];
+  /** Charged attempts so far. */
+  readonly attempts: readonly number[];
+  /** Milliseconds since the epoch by the database's clock, 0 for at once. */
+  readonly runAtMs: readonly number[];
+}
+
+export interface FromNode {
+  readonly hello?: Hello | undefined;
+  readonly heartbeat?: Heartbeat | undefined;
+  readonly told?: Told | undefined;
+  /** The inbox has something: look now. */
+  readonly look?: boolean;
+  /** Tasks that a client of this node waits for: the leader answers with `ended` as each ends. */
+  readonly watch?: readonly number[];
+  readonly unwatch?: readonly number[];
+}
+
+/** Leases that are committed; a node reads the payloads by a statement that begins after this. */
+export interface Grants {
+  readonly seqs: readonly number[];
+  readonly leaseSeqs: readonly number[];
+  /** Attempts charged before this one. */
+  readonly attempts: readonly number[];
+  /** Leases lost before this one: above 0 the task runs alone in a child process (rule 17). */
+  readonly losses: readonly number[];
+}
+
+/** Leases to stop at once: cancelled by a user, or no longer this node's. */
+export interface Aborts {
+  readonly seqs: readonly number[];
+  readonly leaseSeqs: readonly number[];
+  readonly reason: AbortReason;
+}
+
+export const AbortReason = { UNKNOWN: 0, CANCELLED: 1, NOT_YOURS: 2 } as const;
+export type AbortReason = (typeof AbortReason)[keyof typeof AbortReason];
+
+export interface HeartbeatAnswer {
+  readonly number: number;
+  /** False: the database holds this incarnation for dead; it must abort all and register anew. */
+  readonly renewed: boolean;
+}
+
+export interface Ended {
+  readonly seqs: readonly number[];
+  readonly codes: readonly number[];
+}
+
+export interface FromLeader {
+  readonly term: number;
+  /** Counts the messages of this stream, from 1. */
+  readonly number: number;
+  readonly grants?: Grants | undefined;
+  readonly aborts?: readonly Aborts[];
+  readonly answer?: HeartbeatAnswer | undefined;
+  /** Everything told up to this number is applied; 0 for nothing new. */
+  readonly toldThrough?: number;
+  readonly ended?: Ended | undefined;
+  /** The leader leaves its office: look for the next one at once. */
+  readonly goodbye?: boolean;
+}
