@@ -1,0 +1,146 @@
+import type { LiveRows } from './events.ts';
+import type { SchedulerState } from './scheduler-state.ts';
+import { NONE, Phase, Seen } from './task-graph.ts';
+import type { EndCode } from './task.ts';
+
+/**
+ * How tasks come into the graph. A load only adds: it never removes a task, never takes a lease away,
+ * and a row that is older than what was settled meanwhile is recognised by its lease number.
+ */
+export function addRows(state: SchedulerState, rows: LiveRows): void {
+  const added: number[] = [];
+  const addedAt: number[] = [];
+  for (let at = 0; at < rows.seqs.length; at++) {
+    const seq = rows.seqs[at] as number;
+    const known = state.graph.find(seq);
+    if (known !== NONE) {
+      refresh(state, known, rows, at);
+      continue;
+    }
+    const row = addRow(state, rows, at);
+    if (row === NONE) continue;
+    added.push(row);
+    addedAt.push(at);
+  }
+  for (const [order, row] of added.entries()) {
+    // The dependencies of a leased task have done their part already.
+    if (state.graph.at(state.graph.node, row) !== 0) continue;
+    linkDependencies(state, row, rows.deps[addedAt[order] as number] ?? []);
+  }
+  state.path.addBatch(added);
+  for (const row of added) {
+    if (state.graph.at(state.graph.node, row) === 0) state.place(row);
+  }
+  if (state.pagedLoads === 0) askAgainForAwaited(state);
+}
+
+/** What the database says of dependencies that have no row: ended, or live and still to come. */
+export function resolveDependencies(
+  state: SchedulerState,
+  seqs: readonly number[],
+  codes: readonly (EndCode | 0)[],
+): void {
+  for (const [at, seq] of seqs.entries()) {
+    if (!state.unknown.has(seq)) continue;
+    const code = codes[at] as EndCode | 0;
+    const settled = code === 0 ? state.tombstones.over(seq, 0)?.code : code;
+    if (settled !== undefined && settled !== 0) {
+      state.endUnknown(seq, settled);
+      continue;
+    }
+    state.awaited.add(seq);
+    if (state.pagedLoads === 0) state.outbox.loads.push(seq);
+  }
+}
+
+/** After a load: a dependency that was live and did not come with it may have ended meanwhile. */
+export function askAgainForAwaited(state: SchedulerState): void {
+  for (const seq of state.awaited) state.outbox.unresolved.add(seq);
+  state.awaited.clear();
+}
+
+/** A row of the database that is not in the graph; NONE where it turns out to be over. */
+function addRow(state: SchedulerState, rows: LiveRows, at: number): number {
+  const { graph } = state;
+  const seq = rows.seqs[at] as number;
+  const stone = state.tombstones.over(seq, rows.leaseSeqs[at] as number);
+  if (stone !== undefined && stone.code !== 0) {
+    state.endUnknown(seq, stone.code);
+    return NONE;
+  }
+  const row = graph.add(seq);
+  graph.placement[row] = state.classOf(rows.typeIds[at] as number, rows.hasDuration[at] as boolean);
+  graph.priority[row] = rows.priorities[at] as number;
+  graph.triggerRule[row] = rows.triggerRules[at] as number;
+  graph.losses[row] = rows.losses[at] as number;
+  graph.expectedMs[row] = rows.expectedMs[at] as number;
+  graph.remainingMs[row] = graph.at(graph.expectedMs, row);
+  graph.leaseSeq[row] = stone?.nextLeaseSeq ?? (rows.leaseSeqs[at] as number);
+  graph.attempt[row] = stone?.attempt ?? (rows.attempts[at] as number);
+  graph.runAtMs[row] = stone?.runAtMs ?? (rows.runAtMs[at] as number);
+  state.story.add(seq, 'loaded', graph.at(graph.leaseSeq, row));
+  if (stone === undefined) {
+    if (rows.cancels[at] === true) graph.seen[row] = Seen.CANCEL;
+    adoptLease(state, row, rows.nodeIds[at] as number);
+  }
+  adoptChildren(state, row, seq);
+  return row;
+}
+
+/** A row that is leased already: to a node that lives, or to one whose leases are taken back. */
+export function adoptLease(state: SchedulerState, row: number, nodeId: number): void {
+  if (nodeId === 0) return;
+  const { graph } = state;
+  const seq = graph.at(graph.seq, row);
+  state.hold(row, nodeId, Phase.LEASED);
+  const member = state.members.getOrAdd(nodeId);
+  if (member.state === 'lost') {
+    state.outbox.reclaim(nodeId, seq, graph.at(graph.leaseSeq, row));
+  } else if ((graph.at(graph.seen, row) & Seen.CANCEL) !== 0) {
+    state.outbox.abort(nodeId, seq, graph.at(graph.leaseSeq, row), 'cancelled');
+  }
+}
+
+/** Links the tasks that were waiting for this very row; they have counted it as unended before. */
+function adoptChildren(state: SchedulerState, row: number, seq: number): void {
+  const children = state.unknown.get(seq);
+  if (children === undefined) return;
+  state.unknown.delete(seq);
+  state.awaited.delete(seq);
+  for (const childSeq of children) {
+    const child = state.graph.find(childSeq);
+    if (child !== NONE) state.graph.link(row, child);
+  }
+}
+
+function linkDependencies(state: SchedulerState, child: number, deps: readonly number[]): void {
+  const { graph } = state;
+  for (const dep of deps) {
+    graph.unended[child] = graph.at(graph.unended, child) + 1;
+    const parent = graph.find(dep);
+    if (parent !== NONE) {
+      graph.link(parent, child);
+      continue;
+    }
+    const waiting = state.unknown.get(dep);
+    if (waiting === undefined) state.unknown.set(dep, [graph.at(graph.seq, child)]);
+    else waiting.push(graph.at(graph.seq, child));
+    if (!state.awaited.has(dep)) state.outbox.unresolved.add(dep);
+  }
+}
+
+/** A task that is known and unleased by both: its priority or its time may have been edited. */
+export function refresh(state: SchedulerState, row: number, rows: LiveRows, at: number): void {
+  const { graph } = state;
+  const phase = graph.at(graph.phase, row);
+  const isQueued = phase === Phase.WAITING || phase === Phase.DELAYED || phase === Phase.READY;
+  if (!isQueued || rows.nodeIds[at] !== 0) return;
+  if (rows.leaseSeqs[at] !== graph.at(graph.leaseSeq, row)) return;
+  const priority = rows.priorities[at] as number;
+  const runAtMs = rows.runAtMs[at] as number;
+  if (priority === graph.at(graph.priority, row) && runAtMs === graph.at(graph.runAtMs, row)) return;
+  state.unplace(row);
+  graph.priority[row] = priority;
+  graph.runAtMs[row] = runAtMs;
+  state.place(row);
+}

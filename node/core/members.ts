@@ -1,0 +1,96 @@
+import type { MemberFacts } from './events.ts';
+
+/**
+ * The nodes as the scheduler sees them, and what each holds.
+ *
+ * `linked`: its stream is up, it may be leased to · `unlinked`: its stream is down, its leases stand
+ * until it is lost or back · `lost`: the database holds it for dead or gone; its leases are reclaimed.
+ */
+export interface Member {
+  readonly nodeId: number;
+  slots: number;
+  typeIds: ReadonlySet<number>;
+  simulates: boolean;
+  state: 'linked' | 'unlinked' | 'lost';
+  isDraining: boolean;
+  /** All and only the tasks leased to it, or for which a lease to it is asked. */
+  readonly held: Set<number>;
+}
+
+/** A set of tasks that the same nodes can run: a class that cannot run now blocks nobody else. */
+export interface PlacementClass {
+  readonly typeId: number;
+  readonly hasDuration: boolean;
+}
+
+export class Members {
+  private readonly byId = new Map<number, Member>();
+  /** Types that a handler was ever registered for in this database: never simulated. */
+  private readonly handled = new Set<number>();
+
+  get(nodeId: number): Member | undefined {
+    return this.byId.get(nodeId);
+  }
+
+  all(): IterableIterator<Member> {
+    return this.byId.values();
+  }
+
+  join(facts: MemberFacts): void {
+    const member = this.getOrAdd(facts.nodeId);
+    member.slots = facts.slots;
+    member.typeIds = new Set(facts.typeIds);
+    member.simulates = facts.simulates;
+    if (member.state !== 'lost') member.state = 'linked';
+  }
+
+  /** A node known only by the leases that name it starts out unlinked. */
+  getOrAdd(nodeId: number): Member {
+    const known = this.byId.get(nodeId);
+    if (known !== undefined) return known;
+    const member: Member = {
+      nodeId,
+      slots: 0,
+      typeIds: new Set(),
+      simulates: false,
+      state: 'unlinked',
+      isDraining: false,
+      held: new Set(),
+    };
+    this.byId.set(nodeId, member);
+    return member;
+  }
+
+  handle(typeIds: readonly number[]): void {
+    for (const typeId of typeIds) this.handled.add(typeId);
+  }
+
+  /** Forgets a lost node once nothing names it any more. */
+  forgetIfIdle(member: Member): void {
+    if (member.state === 'lost' && member.held.size === 0) this.byId.delete(member.nodeId);
+  }
+
+  hasRoom(member: Member): boolean {
+    return member.state === 'linked' && !member.isDraining && member.held.size < member.slots;
+  }
+
+  canRun(member: Member, placement: PlacementClass): boolean {
+    if (member.typeIds.has(placement.typeId)) return true;
+    return placement.hasDuration && member.simulates && !this.handled.has(placement.typeId);
+  }
+
+  /** The least loaded node with room for the class, by the share of its slots in use. */
+  choose(placement: PlacementClass): Member | undefined {
+    let best: Member | undefined;
+    let bestLoad = Infinity;
+    for (const member of this.byId.values()) {
+      if (!this.hasRoom(member) || !this.canRun(member, placement)) continue;
+      const load = member.held.size / member.slots;
+      if (load < bestLoad) {
+        best = member;
+        bestLoad = load;
+      }
+    }
+    return best;
+  }
+}

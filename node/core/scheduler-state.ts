@@ -1,0 +1,213 @@
+import { CriticalPath } from './critical-path.ts';
+import { Members, type PlacementClass } from './members.ts';
+import { isDueEarlier, isMoreUrgent, RowHeap } from './ready-queue.ts';
+import { Outbox } from './outbox.ts';
+import { Story } from './story.ts';
+import { NONE, Phase, Seen, TaskGraph } from './task-graph.ts';
+import { EndCode, verdictOf, type TriggerRuleCode, type TriggerVerdict } from './task.ts';
+import { Tombstones } from './tombstones.ts';
+
+/**
+ * What the parts of the scheduler share, and the only code that moves a task between phases, so that
+ * each heap and each count of a node is right by construction. Mutable inside, with one door: the
+ * `step` of scheduler.ts.
+ */
+export class SchedulerState {
+  readonly graph = new TaskGraph();
+  readonly members = new Members();
+  readonly outbox = new Outbox();
+  readonly tombstones = new Tombstones();
+  readonly story = new Story();
+  readonly timers: RowHeap;
+  readonly path: CriticalPath;
+  /** One ready queue per placement class. */
+  readonly classes: PlacementClass[] = [];
+  readonly ready: RowHeap[] = [];
+  /**
+   * Dependencies that are in no row of the graph, each with the numbers of the tasks that wait for it:
+   * unknown, not settled, until a statement sent after the child was added says how they ended.
+   */
+  readonly unknown = new Map<number, number[]>();
+  /** Of the unknown, those that the database called live: their row comes with a load. */
+  readonly awaited = new Set<number>();
+  /** Loads of many pages in progress: an absent task is not loaded yet. */
+  pagedLoads = 0;
+  nowMs = 0;
+  private readonly classByKey = new Map<number, number>();
+
+  constructor() {
+    const { graph } = this;
+    this.timers = new RowHeap(graph, (a, b) => isDueEarlier(graph, a, b));
+    this.path = new CriticalPath(graph, (row) => {
+      if (graph.phase[row] === Phase.READY) this.readyQueueOf(row).reorder(row);
+    });
+  }
+
+  classOf(typeId: number, hasDuration: boolean): number {
+    const key = typeId * 2 + (hasDuration ? 1 : 0);
+    let at = this.classByKey.get(key);
+    if (at === undefined) {
+      at = this.classes.push({ typeId, hasDuration }) - 1;
+      this.classByKey.set(key, at);
+      const { graph } = this;
+      this.ready.push(new RowHeap(graph, (a, b) => isMoreUrgent(graph, a, b)));
+    }
+    return at;
+  }
+
+  /** Counts one end among the dependencies of a task, and says what its trigger rule makes of it. */
+  countEnd(row: number, code: EndCode): TriggerVerdict {
+    const { graph } = this;
+    graph.unended[row] = graph.at(graph.unended, row) - 1;
+    const bit =
+      code === EndCode.COMPLETED
+        ? Seen.SUCCESS
+        : code === EndCode.SKIPPED
+          ? Seen.SKIP
+          : Seen.FAILURE;
+    graph.seen[row] = graph.at(graph.seen, row) | bit;
+    return this.verdict(row);
+  }
+
+  verdict(row: number): TriggerVerdict {
+    const { graph } = this;
+    const seen = graph.at(graph.seen, row);
+    return verdictOf(graph.at(graph.triggerRule, row) as TriggerRuleCode, {
+      unended: graph.at(graph.unended, row),
+      succeeded: seen & Seen.SUCCESS,
+      failed: seen & Seen.FAILURE,
+      skipped: seen & Seen.SKIP,
+    });
+  }
+
+  /** Puts an unleased task where its trigger rule and its time say. */
+  place(row: number): void {
+    const { graph } = this;
+    switch (this.verdict(row)) {
+      case 'wait':
+        this.setPhase(row, Phase.WAITING);
+        return;
+      case 'skip':
+        this.doom(row);
+        return;
+      case 'ready':
+        if (graph.at(graph.runAtMs, row) > this.nowMs) {
+          this.setPhase(row, Phase.DELAYED);
+          this.timers.push(row);
+        } else {
+          this.setPhase(row, Phase.READY);
+          this.readyQueueOf(row).push(row);
+        }
+    }
+  }
+
+  /** Takes a task out of the heap that holds it, and off the node that holds it. */
+  unplace(row: number): void {
+    const { graph } = this;
+    const phase = graph.at(graph.phase, row);
+    if (phase === Phase.READY) this.readyQueueOf(row).delete(row);
+    else if (phase === Phase.DELAYED) this.timers.delete(row);
+    const nodeId = graph.at(graph.node, row);
+    if (nodeId !== 0) {
+      graph.node[row] = 0;
+      const member = this.members.get(nodeId);
+      if (member !== undefined) {
+        member.held.delete(graph.at(graph.seq, row));
+        this.members.forgetIfIdle(member);
+      }
+    }
+    this.setPhase(row, Phase.SETTLING);
+  }
+
+  /** Gives a task to a node: `GRANTING` reserves the slot, `LEASED` is what the database says. */
+  hold(row: number, nodeId: number, phase: Phase): void {
+    const { graph } = this;
+    graph.node[row] = nodeId;
+    this.members.getOrAdd(nodeId).held.add(graph.at(graph.seq, row));
+    this.setPhase(row, phase);
+  }
+
+  /** A task is ready again, at once or at its time, under a raised lease number. */
+  requeue(row: number, leaseSeq: number): void {
+    this.unplace(row);
+    this.graph.leaseSeq[row] = leaseSeq;
+    this.place(row);
+  }
+
+  /**
+   * Decides that a task is SKIPPED, and with it at once the descendants whose rule asks for nothing but
+   * success: a chain of 10,000 ends in ten statements. Others are counted when the skip is durable,
+   * because they may start then.
+   */
+  doom(row: number): void {
+    const { graph } = this;
+    const doomed = [row];
+    for (let at = 0; at < doomed.length; at++) {
+      const next = doomed[at] as number;
+      this.unplace(next);
+      this.outbox.skips.push(graph.at(graph.seq, next));
+      this.story.add(graph.at(graph.seq, next), 'doomed', this.nowMs);
+      graph.forEachChild(next, (child) => {
+        if (graph.phase[child] !== Phase.WAITING || graph.triggerRule[child] !== 0) return;
+        this.setPhase(child, Phase.SETTLING);
+        doomed.push(child);
+      });
+    }
+  }
+
+  /** An end that the database holds: the children are released or doomed, the row is freed. */
+  end(row: number, code: EndCode): void {
+    const { graph } = this;
+    const seq = graph.at(graph.seq, row);
+    this.unplace(row);
+    this.tombstones.bury(seq, graph.at(graph.leaseSeq, row), code);
+    this.outbox.tellEnded(seq, code);
+    this.story.add(seq, 'ended', code);
+    graph.forEachChild(row, (child) => {
+      this.countForChild(child, code);
+    });
+    graph.remove(row);
+  }
+
+  /** One dependency of `child` ended. */
+  countForChild(child: number, code: EndCode): void {
+    const { graph } = this;
+    const verdict = this.countEnd(child, code);
+    if (graph.phase[child] === Phase.WAITING && verdict !== 'wait') this.place(child);
+  }
+
+  /** A dependency that has no row ended. */
+  endUnknown(seq: number, code: EndCode): void {
+    const children = this.unknown.get(seq);
+    if (children === undefined) return;
+    this.unknown.delete(seq);
+    this.awaited.delete(seq);
+    for (const childSeq of children) {
+      const child = this.graph.find(childSeq);
+      if (child !== NONE) this.countForChild(child, code);
+    }
+  }
+
+  /** The most urgent ready task of the classes that are not blocked, or NONE. */
+  mostUrgent(blocked: ReadonlySet<number>): number {
+    let best = NONE;
+    for (const [at, queue] of this.ready.entries()) {
+      const head = queue.peek();
+      if (head === NONE || blocked.has(at)) continue;
+      if (best === NONE || isMoreUrgent(this.graph, head, best)) best = head;
+    }
+    return best;
+  }
+
+  placementClass(at: number): PlacementClass {
+    return this.classes[at] as PlacementClass;
+  }
+
+  readyQueueOf(row: number): RowHeap {
+    return this.ready[this.graph.at(this.graph.placement, row)] as RowHeap;
+  }
+
+  setPhase(row: number, phase: Phase): void {
+    this.graph.phase[row] = phase;
+  }
+}

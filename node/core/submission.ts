@@ -1,0 +1,68 @@
+import type { SubmittedGraph } from './graph.ts';
+import type { TriggerRuleCode } from './task.ts';
+
+/**
+ * What a border hands to the store once it is read and checked whole: tasks with every default
+ * filled in. Times are milliseconds.
+ */
+export interface TaskFields {
+  readonly type: string;
+  /** JSON text, or null for none. */
+  readonly payload: string | null;
+  readonly priority: number;
+  readonly maxAttempts: number;
+  readonly triggerRule: TriggerRuleCode;
+  readonly durationMs: number | null;
+  readonly expectedMs: number | null;
+  readonly timeoutMs: number | null;
+  readonly backoffFixed: boolean;
+  readonly backoffBaseMs: number;
+  readonly backoffMaxMs: number;
+  /** Milliseconds since the epoch; null for at once, or for `delayMs`. */
+  readonly runAtMs: number | null;
+  /** Counted from the database's clock when the task is stored. */
+  readonly delayMs: number | null;
+  readonly tags: readonly string[];
+}
+
+/** A task submitted by itself. Its dependencies are ids of stored tasks, each once. */
+export interface SingleTask {
+  readonly id: string;
+  readonly fields: TaskFields;
+  readonly dependencies: readonly string[];
+}
+
+/** How a task that was submitted by itself fared; expected refusals are values. */
+export type SingleOutcome =
+  | { readonly kind: 'stored' }
+  | { readonly kind: 'exists' }
+  /** The dependencies that name no stored task. */
+  | { readonly kind: 'missing'; readonly missing: readonly string[] };
+
+export interface NewWorkflow {
+  readonly id: string;
+  readonly name: string;
+  readonly priority: number;
+}
+
+/** A set that is stored as a whole or not at all. */
+export interface Batch {
+  readonly graph: SubmittedGraph;
+  /** The tasks in the order of their ids, the order in which they are inserted. */
+  readonly order: Int32Array;
+  /** Before every id of the set: `<workflow id>/`, or nothing. */
+  readonly idPrefix: string;
+  readonly typeNames: ReadonlySet<string>;
+  readonly workflow: NewWorkflow | null;
+  /** Reads one task; may touch a file, so it is called for one chunk at a time. */
+  fieldsOf(task: number): TaskFields;
+  /** About how many bytes that takes. */
+  sizeOf(task: number): number;
+}
+
+export type BatchOutcome =
+  | { readonly kind: 'stored' }
+  /** Ids of stored tasks that stand in the way: the first thousand, and how many there are. */
+  | { readonly kind: 'exist'; readonly ids: readonly string[]; readonly count: number }
+  | { readonly kind: 'workflow-exists' }
+  | { readonly kind: 'missing'; readonly missing: ReadonlySet<string> };
