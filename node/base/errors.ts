@@ -71,6 +71,12 @@ export const errors = {
       details: { retryAfterS: 1 },
       cause,
     }),
+  lockSessionUnsafe: (found: string): AppError =>
+    new AppError(
+      'lock_session_unsafe',
+      `the leader's lock needs a direct connection to PostgreSQL, not a pooler in transaction mode: ${found}`,
+      { httpStatus: 500 },
+    ),
   stopping: (): AppError =>
     new AppError('stopping', 'this node is shutting down', {
       httpStatus: 503,
