@@ -1,0 +1,136 @@
+import { expect } from 'chai';
+import path from 'node:path';
+import { ConfigError, SETTINGS, advertisedBy, parseConfig } from '../node/config.ts';
+import { LAN, WAN } from '../node/core/timings.ts';
+
+function faultsFor(env: Record<string, string>, flags: Record<string, unknown>): readonly string[] {
+  try {
+    parseConfig({ env, flags });
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults;
+    throw error;
+  }
+  return [];
+}
+
+describe('parseConfig', () => {
+  it('needs nothing: every setting has a default', () => {
+    const config = parseConfig({ env: {}, flags: {}, isTerminal: false });
+    expect(config).to.deep.include({
+      databaseUrl: null,
+      dataDir: path.resolve('.skein'),
+      httpHost: '127.0.0.1',
+      httpPort: 0,
+      slots: 3,
+      simulate: false,
+      logFormat: 'json',
+      drainMs: 25_000,
+      timings: LAN,
+    });
+    expect(config.name).to.match(new RegExp(`-${String(process.pid)}$`));
+  });
+
+  it('lets flags win over the environment, and the environment over defaults', () => {
+    const env = { SKEIN_SLOTS: '5', SKEIN_HTTP_PORT: '8080', SKEIN_SIMULATE: 'true' };
+    const config = parseConfig({ env, flags: { slots: '7', simulate: undefined } });
+    expect(config).to.include({ slots: 7, httpPort: 8080, simulate: true });
+  });
+
+  it('takes an empty variable for one that is not set', () => {
+    expect(parseConfig({ env: { SKEIN_SLOTS: '', DATABASE_URL: '' }, flags: {} })).to.include({
+      slots: 3,
+      databaseUrl: null,
+    });
+  });
+
+  it('prefers SKEIN_DATABASE_URL to DATABASE_URL', () => {
+    const env = { DATABASE_URL: 'postgres://other/x', SKEIN_DATABASE_URL: 'postgres://mine/x' };
+    expect(parseConfig({ env, flags: {} }).databaseUrl).to.equal('postgres://mine/x');
+  });
+
+  it('means the embedded database by --data-dir, whatever DATABASE_URL says', () => {
+    const env = { DATABASE_URL: 'postgres://other/x' };
+    expect(parseConfig({ env, flags: { dataDir: 'here' } }).databaseUrl).to.equal(null);
+    const both = { dataDir: 'here', databaseUrl: 'postgres://mine/x' };
+    expect(parseConfig({ env, flags: both }).databaseUrl).to.equal('postgres://mine/x');
+  });
+
+  it('names every fault at once, by the flag or the variable it came from', () => {
+    const faults = faultsFor(
+      { SKEIN_HTTP_PORT: '70000', DATABASE_URL: 'mysql://x', SKEIN_LOG_LEVEL: 'loud' },
+      { slots: '2.5', name: 'a b', nonsense: 1 },
+    );
+    const origins = faults.map((fault) => fault.split(':')[0]);
+    expect(origins.toSorted()).to.deep.equal(
+      [
+        '--name',
+        '--slots',
+        'DATABASE_URL',
+        'SKEIN_HTTP_PORT',
+        'SKEIN_LOG_LEVEL',
+        'nonsense',
+      ].toSorted(),
+    );
+  });
+
+  it('keeps the proportions of a profile when the lease is changed', () => {
+    expect(parseConfig({ env: {}, flags: { timings: 'wan' } }).timings).to.equal(WAN);
+    const { timings } = parseConfig({ env: {}, flags: { leaseMs: 5000 } });
+    expect(timings).to.deep.equal({ ...LAN, leaseMs: 5000, abortMs: 3500, killMs: 4500 });
+  });
+
+  it('refuses timings under which two nodes could run one task', () => {
+    expect(faultsFor({ SKEIN_LEASE_MS: '2000' }, {})).to.deep.equal([
+      'SKEIN_LEASE_MS: abortMs must be at least 3 × renewMs',
+      'SKEIN_LEASE_MS: leaseMs must be at least 4 × (lockIdleMs + campaignMaxMs)',
+    ]);
+  });
+
+  it('reads every setting of the table from its variable', () => {
+    const values: Record<string, string> = {
+      databaseUrl: 'postgres://u@h/d',
+      dataDir: '/d',
+      name: 'n',
+      httpHost: '::',
+      httpPort: '1',
+      grpcHost: '0.0.0.0',
+      grpcPort: '2',
+      advertiseHttpUrl: 'https://a.example/',
+      advertiseGrpcAddress: 'a.example:3',
+      slots: '4',
+      simulate: 'on',
+      logLevel: 'debug',
+      logFormat: 'pretty',
+      timings: 'wan',
+      leaseMs: '50000',
+      drainMs: '6',
+    };
+    const env = Object.fromEntries(SETTINGS.map((s) => [s.env[0] ?? '', values[s.key]]));
+    expect(parseConfig({ env, flags: {} })).to.deep.equal({
+      ...{ databaseUrl: 'postgres://u@h/d', dataDir: '/d', name: 'n', httpHost: '::', httpPort: 1 },
+      ...{ grpcHost: '0.0.0.0', grpcPort: 2, advertiseHttpUrl: 'https://a.example' },
+      ...{ advertiseGrpcAddress: 'a.example:3', slots: 4, simulate: true, logLevel: 'debug' },
+      ...{ logFormat: 'pretty', drainMs: 6 },
+      timings: { ...WAN, leaseMs: 50_000, abortMs: 35_000, killMs: 45_000 },
+    });
+  });
+});
+
+describe('advertisedBy', () => {
+  const listening = { httpPort: 8080, grpcPort: 9090 };
+
+  it('tells the address it listens on, with the port it got', () => {
+    const config = parseConfig({ env: {}, flags: { grpcHost: '::1' } });
+    expect(advertisedBy(config, listening)).to.deep.equal({
+      httpUrl: 'http://127.0.0.1:8080',
+      grpcAddress: '[::1]:9090',
+    });
+  });
+
+  it('never tells an address that means everywhere', () => {
+    const config = parseConfig({ env: {}, flags: { httpHost: '0.0.0.0', grpcHost: '::' } });
+    const { httpUrl, grpcAddress } = advertisedBy(config, listening);
+    expect(httpUrl).not.to.include('0.0.0.0');
+    expect(grpcAddress).not.to.include('::');
+  });
+});
