@@ -1,0 +1,35 @@
+import type * as grpc from '@grpc/grpc-js';
+import type { MessageTypeDefinition } from '@grpc/proto-loader';
+
+import type { Aborts as _skein_v1_Aborts, Aborts__Output as _skein_v1_Aborts__Output } from './skein/v1/Aborts.ts';
+import type { Ended as _skein_v1_Ended, Ended__Output as _skein_v1_Ended__Output } from './skein/v1/Ended.ts';
+import type { FromLeader as _skein_v1_FromLeader, FromLeader__Output as _skein_v1_FromLeader__Output } from './skein/v1/FromLeader.ts';
+import type { FromNode as _skein_v1_FromNode, FromNode__Output as _skein_v1_FromNode__Output } from './skein/v1/FromNode.ts';
+import type { Grants as _skein_v1_Grants, Grants__Output as _skein_v1_Grants__Output } from './skein/v1/Grants.ts';
+import type { Heartbeat as _skein_v1_Heartbeat, Heartbeat__Output as _skein_v1_Heartbeat__Output } from './skein/v1/Heartbeat.ts';
+import type { HeartbeatAnswer as _skein_v1_HeartbeatAnswer, HeartbeatAnswer__Output as _skein_v1_HeartbeatAnswer__Output } from './skein/v1/HeartbeatAnswer.ts';
+import type { Hello as _skein_v1_Hello, Hello__Output as _skein_v1_Hello__Output } from './skein/v1/Hello.ts';
+import type { PeerClient as _skein_v1_PeerClient, PeerDefinition as _skein_v1_PeerDefinition } from './skein/v1/Peer.ts';
+import type { Told as _skein_v1_Told, Told__Output as _skein_v1_Told__Output } from './skein/v1/Told.ts';
+
+type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> = {
+  new(...args: ConstructorParameters<Constructor>): Subtype;
+};
+
+export interface ProtoGrpcType {
+  skein: {
+    v1: {
+      Aborts: MessageTypeDefinition<_skein_v1_Aborts, _skein_v1_Aborts__Output>
+      Ended: MessageTypeDefinition<_skein_v1_Ended, _skein_v1_Ended__Output>
+      FromLeader: MessageTypeDefinition<_skein_v1_FromLeader, _skein_v1_FromLeader__Output>
+      FromNode: MessageTypeDefinition<_skein_v1_FromNode, _skein_v1_FromNode__Output>
+      Grants: MessageTypeDefinition<_skein_v1_Grants, _skein_v1_Grants__Output>
+      Heartbeat: MessageTypeDefinition<_skein_v1_Heartbeat, _skein_v1_Heartbeat__Output>
+      HeartbeatAnswer: MessageTypeDefinition<_skein_v1_HeartbeatAnswer, _skein_v1_HeartbeatAnswer__Output>
+      Hello: MessageTypeDefinition<_skein_v1_Hello, _skein_v1_Hello__Output>
+      Peer: SubtypeConstructor<typeof grpc.Client, _skein_v1_PeerClient> & { service: _skein_v1_PeerDefinition }
+      Told: MessageTypeDefinition<_skein_v1_Told, _skein_v1_Told__Output>
+    }
+  }
+}
+

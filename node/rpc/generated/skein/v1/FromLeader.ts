@@ -1,0 +1,29 @@
+// Original file: proto/skein.proto
+
+import type { Grants as _skein_v1_Grants, Grants__Output as _skein_v1_Grants__Output } from '../../skein/v1/Grants.ts';
+import type { Aborts as _skein_v1_Aborts, Aborts__Output as _skein_v1_Aborts__Output } from '../../skein/v1/Aborts.ts';
+import type { HeartbeatAnswer as _skein_v1_HeartbeatAnswer, HeartbeatAnswer__Output as _skein_v1_HeartbeatAnswer__Output } from '../../skein/v1/HeartbeatAnswer.ts';
+import type { Ended as _skein_v1_Ended, Ended__Output as _skein_v1_Ended__Output } from '../../skein/v1/Ended.ts';
+import type { Long } from '@grpc/proto-loader';
+
+export interface FromLeader {
+  'term'?: (number | string | Long);
+  'number'?: (number | string | Long);
+  'grants'?: (_skein_v1_Grants | null);
+  'aborts'?: (_skein_v1_Aborts)[];
+  'answer'?: (_skein_v1_HeartbeatAnswer | null);
+  'toldThrough'?: (number | string | Long);
+  'ended'?: (_skein_v1_Ended | null);
+  'goodbye'?: (boolean);
+}
+
+export interface FromLeader__Output {
+  'term': (number);
+  'number': (number);
+  'grants': (_skein_v1_Grants__Output | null);
+  'aborts': (_skein_v1_Aborts__Output)[];
+  'answer': (_skein_v1_HeartbeatAnswer__Output | null);
+  'toldThrough': (number);
+  'ended': (_skein_v1_Ended__Output | null);
+  'goodbye': (boolean);
+}

@@ -1,0 +1,25 @@
+// Original file: proto/skein.proto
+
+import type { Long } from '@grpc/proto-loader';
+
+export interface Hello {
+  'nodeId'?: (number | string | Long);
+  'incarnation'?: (string);
+  'name'?: (string);
+  'slots'?: (number);
+  'types'?: (string)[];
+  'simulates'?: (boolean);
+  'version'?: (string);
+  'termSeen'?: (number | string | Long);
+}
+
+export interface Hello__Output {
+  'nodeId': (number);
+  'incarnation': (string);
+  'name': (string);
+  'slots': (number);
+  'types': (string)[];
+  'simulates': (boolean);
+  'version': (string);
+  'termSeen': (number);
+}
