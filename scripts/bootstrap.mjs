@@ -1,0 +1,63 @@
+/**
+ * The entry of every npm command: does the set-up that is missing, then the command itself.
+ * `node scripts/bootstrap.mjs help` lists them.
+ */
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { dist, ensureBuilt, ensureInstalled, runCommand, say } from './setup.mjs';
+
+const COMMANDS = {
+  start: {
+    what: 'a cluster of three nodes on this machine, with its own PostgreSQL (npm start -- --help)',
+    run: async () => {
+      await ensureInstalled();
+      await ensureBuilt();
+      await import(pathToFileURL(path.join(dist, 'scripts', 'start.js')).href);
+    },
+  },
+  test: {
+    what: 'format, lint, types, and every test that needs no browser; at most 5 minutes',
+    run: () => runTests('quick'),
+  },
+  'test:full': {
+    what: 'the long tests: chaos, simulations by the thousand, browser, benchmark guard',
+    run: () => runTests('full'),
+  },
+  build: {
+    what: 'compile to dist/, when the sources are newer',
+    run: async () => {
+      await ensureInstalled();
+      await ensureBuilt();
+    },
+  },
+  help: { what: 'this list', run: () => Promise.resolve(help()) },
+};
+
+const MORE = [['npx skein --help', 'the command line: node, submit, get, list, watch, cluster']];
+
+function help() {
+  const lines = Object.entries(COMMANDS).map(([name, { what }]) => {
+    const short = name === 'start' || name === 'test' ? `npm ${name}` : `npm run ${name}`;
+    return [short, what];
+  });
+  for (const [command, what] of [...lines, ...MORE]) console.log(`${command.padEnd(20)}${what}`);
+}
+
+async function runTests(kind) {
+  await ensureInstalled();
+  const { runChecks } = await import('./run-tests.mjs');
+  process.exitCode = (await runChecks(kind)) ? 0 : 1;
+}
+
+await runCommand(async () => {
+  // What follows belongs to the command: start.js reads process.argv.slice(2) as its own flags.
+  const [name] = process.argv.splice(2, 1);
+  const command = Object.hasOwn(COMMANDS, name ?? 'help') ? COMMANDS[name ?? 'help'] : undefined;
+  if (command === undefined) {
+    say(`there is no command ${name}`);
+    help();
+    process.exitCode = 2;
+    return;
+  }
+  await command.run();
+});

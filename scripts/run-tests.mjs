@@ -1,0 +1,110 @@
+/**
+ * The checks behind `npm test` and `npm run test:full`. Whatever fails, all of them run, and the last
+ * line is always `N passed, N failed`: every check that is no test of mocha counts as one.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
+import { SetupError, ensureBuilt, root } from './setup.mjs';
+
+/** A run that hangs is a failure, not a stuck machine. */
+const MOCHA_MS = 20 * 60_000;
+const bin = (...parts) => path.join(root, 'node_modules', ...parts);
+
+/** Runs them all and prints as it goes; resolves to whether everything passed. */
+export async function runChecks(kind) {
+  const began = performance.now();
+  const total = { passed: 0, failed: 0 };
+  const count = (ok) => {
+    if (ok) total.passed += 1;
+    else total.failed += 1;
+  };
+  count(await check('build', () => ensureBuilt().then(() => '')));
+  if (kind === 'quick') {
+    const checks = [
+      ['format', [bin('prettier', 'bin', 'prettier.cjs'), '--check', '--log-level=warn', '.']],
+      ['types', [bin('typescript', 'bin', 'tsc'), '-p', 'tsconfig.json']],
+      ['lint', [bin('eslint', 'bin', 'eslint.js'), '--max-warnings=0', '.']],
+    ];
+    const results = checks.map(([name, args]) => check(name, () => runQuietly(args)));
+    for (const ok of await Promise.all(results)) count(ok);
+  }
+  const specs = await specsOf(kind);
+  if (specs.length > 0) {
+    const tests = await runMocha(specs);
+    total.passed += tests.passed;
+    total.failed += tests.failed;
+  }
+  console.log(`in ${((performance.now() - began) / 1000).toFixed(0)} s`);
+  console.log(`${String(total.passed)} passed, ${String(total.failed)} failed`);
+  return total.failed === 0;
+}
+
+async function check(name, action) {
+  const began = performance.now();
+  let fault = '';
+  try {
+    fault = await action();
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    fault = error.message;
+  }
+  const seconds = ((performance.now() - began) / 1000).toFixed(1);
+  console.log(`${fault === '' ? 'ok  ' : 'FAIL'}  ${name.padEnd(8)}${seconds} s`);
+  if (fault !== '') console.log(fault.trimEnd());
+  return fault === '';
+}
+
+/** Resolves to nothing when the program succeeds, else to all that it said. */
+function runQuietly(args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    const take = (chunk) => {
+      output += chunk.toString();
+    };
+    child.stdout.on('data', take);
+    child.stderr.on('data', take);
+    child.once('error', reject);
+    child.once('close', (code) => {
+      resolve(code === 0 ? '' : output || `exit code ${String(code)}`);
+    });
+  });
+}
+
+async function specsOf(kind) {
+  const folder = path.join(root, 'test', kind === 'full' ? 'full' : '.');
+  if (!existsSync(folder)) return [];
+  const files = await readdir(folder, { recursive: true });
+  return files
+    .filter((file) => file.endsWith('.test.ts'))
+    .map((file) => path.relative(root, path.join(folder, file)))
+    .filter((file) => kind === 'full' || !file.startsWith(path.join('test', 'full') + path.sep))
+    .toSorted();
+}
+
+function runMocha(specs) {
+  return new Promise((resolve, reject) => {
+    const colour = process.stdout.isTTY ? ['--color'] : [];
+    const args = [bin('mocha', 'bin', 'mocha.js'), ...colour, ...specs];
+    const child = spawn(process.execPath, args, {
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'inherit'],
+      timeout: MOCHA_MS,
+    });
+    let tail = '';
+    child.stdout.on('data', (chunk) => {
+      process.stdout.write(chunk);
+      tail = (tail + stripVTControlCharacters(chunk.toString())).slice(-2_000_000);
+    });
+    child.once('error', reject);
+    child.once('close', (code) => {
+      const passed = Number(/^ {2}(\d+) passing/m.exec(tail)?.[1] ?? 0);
+      const failed = Number(/^ {2}(\d+) failing/m.exec(tail)?.[1] ?? 0);
+      // A run that broke off, or whose teardown failed, has failed without a test that says so.
+      resolve({ passed, failed: failed === 0 && code !== 0 ? 1 : failed });
+    });
+  });
+}
