@@ -52,7 +52,7 @@ export type SessionEvent = { readonly session: number } & (
 /** To be carried out in order. */
 export type ElectionEffect =
   | { readonly kind: 'open-session'; readonly session: number }
-  | { readonly kind: 'close-session'; readonly session: number }
+  | { readonly kind: 'close-session'; readonly session: number; readonly reason: string }
   | { readonly kind: 'try-lock'; readonly session: number }
   | { readonly kind: 'read-term'; readonly session: number }
   | { readonly kind: 'bump-term'; readonly session: number; readonly above: Term }

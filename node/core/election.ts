@@ -155,9 +155,7 @@ export function step(state: ElectionState, event: ElectionEvent, timings: Timing
     case 'term-seen':
       return onTermSeen(state, event, event.term, timings);
     case 'duty-failed':
-      return state.phase.kind === 'leading'
-        ? part(state, event, event.reason, timings)
-        : stay(state);
+      return roleOf(state) === 'leader' ? part(state, event, event.reason, timings) : stay(state);
     case 'resigned':
       return onResigned(state, event, timings);
     case 'stopped':
@@ -294,15 +292,10 @@ function onHeartbeatAnswered(
   };
 }
 
-function onLinkChanged(
-  state: ElectionState,
-  now: Moment,
-  healthy: boolean,
-  timings: Timings,
-): Step {
+function onLinkChanged(state: ElectionState, now: Moment, healthy: boolean, t: Timings): Step {
   const next = { ...state, linkHealthy: healthy };
   if (healthy || state.phase.kind !== 'watching' || state.wakeAtMs === null) return stay(next);
-  const soonMs = now.atMs + pauseMs(next, now, timings);
+  const soonMs = now.atMs + pauseMs(next, now, t);
   return stay({ ...next, wakeAtMs: Math.min(state.wakeAtMs, soonMs) });
 }
 
@@ -347,7 +340,7 @@ function part(state: ElectionState, now: Moment, reason: string, timings: Timing
 }
 
 function partEffects(state: ElectionState, reason: string): readonly ElectionEffect[] {
-  const close = { kind: 'close-session', session: state.session } as const;
+  const close = { kind: 'close-session', session: state.session, reason } as const;
   return state.phase.kind === 'leading'
     ? [close, { kind: 'announce-loss', term: state.phase.view.term, reason }]
     : [close];
