@@ -13,11 +13,7 @@ import { BATCH_DEPENDENCIES_MAX, BATCH_TASKS_MAX } from './task.ts';
  * between them.
  */
 export type GraphFaultKind =
-  | 'duplicate-id'
-  | 'self-dependency'
-  | 'cycle'
-  | 'too-many-tasks'
-  | 'too-many-dependencies';
+  'duplicate-id' | 'self-dependency' | 'cycle' | 'too-many-tasks' | 'too-many-dependencies';
 
 export interface GraphFault {
   readonly kind: GraphFaultKind;
@@ -260,8 +256,9 @@ export class SubmittedGraph {
     const last = path[depth] as number;
     const start = path.indexOf(closing);
     const length = depth - start + 1;
-    const ids = Array.from(path.subarray(start, start + Math.min(length, CYCLE_NAMED_MAX)), (task) =>
-      this.idOf(task),
+    const ids = Array.from(
+      path.subarray(start, start + Math.min(length, CYCLE_NAMED_MAX)),
+      (task) => this.idOf(task),
     );
     if (length > CYCLE_NAMED_MAX) {
       ids.push(`… (${String(length)} tasks in all)`, this.idOf(last));

@@ -36,6 +36,8 @@ export interface SingleTask {
 export type SingleOutcome =
   | { readonly kind: 'stored' }
   | { readonly kind: 'exists' }
+  /** Another submit that is under way holds the id, or a removal a dependency. */
+  | { readonly kind: 'busy' }
   /** The dependencies that name no stored task. */
   | { readonly kind: 'missing'; readonly missing: readonly string[] };
 

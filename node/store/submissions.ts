@@ -1,0 +1,377 @@
+import { Batcher } from '../base/batcher.ts';
+import type { Clock } from '../base/clock.ts';
+import { AppError, errors } from '../base/errors.ts';
+import { Gate } from '../base/gate.ts';
+import type { Batch, BatchOutcome, NewWorkflow } from '../core/submission.ts';
+import type { SingleOutcome, SingleTask } from '../core/submission.ts';
+import { wasCommitted } from './commit-check.ts';
+import type { CommitTrace } from './commit-check.ts';
+import { CommitUnknownError, sqlState } from './database.ts';
+import type { Database, Session, Statement } from './database.ts';
+import { allocateSeqs, eachExisting, insertRows, lockTasks } from './submission-rows.ts';
+import type { NewRow } from './submission-rows.ts';
+import { TypeNames } from './type-names.ts';
+
+/**
+ * The submit path: what is acknowledged is in PostgreSQL, by one transaction, leader or no leader.
+ *
+ * In that transaction: the tasks (`task`), their unfinished side (`live`), and exactly one inbox row
+ * with their range of numbers. The leader finds them by that row whatever else happens, also when
+ * this commit becomes visible after later numbers did: there is no watermark to fall under.
+ *
+ *   - Dependencies on stored tasks are looked up under a key-share lock, so that retention cannot
+ *     remove them before the commit. That they may have ended already is for the leader to see.
+ *   - Ids that exist are found by the insert itself (`on conflict do nothing` returns short), not by
+ *     a look ahead that another submit could slip past; everything is rolled back and they are named.
+ *   - Rows go in by order of id, so two submits of the same ids wait for one another and cannot
+ *     deadlock; what deadlocks all the same is tried again.
+ *   - A COMMIT whose answer is lost is looked up by its rows before anyone is told anything.
+ *
+ * Single submits are group-committed: those that arrive while a commit is under way share the next
+ * one, each with an answer of its own. A group does not wait long for a lock: the id that holds it
+ * up is found by running its tasks one by one, and its submitter is asked to come again.
+ *
+ * A refused submit leaves nothing behind; a type's name may stay if another submit won a race.
+ */
+export interface SubmissionsDeps {
+  readonly database: Database;
+  readonly clock: Clock;
+}
+
+const GROUP_SIZE_MAX = 1000;
+const QUEUE_SIZE_MAX = 20_000;
+const CHUNK_TASKS = 2000;
+const CHUNK_BYTES = 4 * 1024 * 1024;
+/** Large submits under way at once; each holds a session of the pool for as long as it takes. */
+const BATCHES_MAX = 4;
+const BATCHES_WAITING_MAX = 200;
+const NAMED_MAX = 1000;
+/** Rounds of a submit that meets ids which vanish before they can be named. */
+const ROUNDS_MAX = 5;
+
+const ADD_WORKFLOW: Statement = {
+  name: 'submissions.add-workflow',
+  text: `
+    insert into skein.workflow (id, name, priority, total)
+    values ($1, $2, $3, $4)
+    on conflict (namespace_id, id) do nothing
+    returning workflow_seq`,
+};
+
+const WORKFLOW_EXISTS: Statement = {
+  name: 'submissions.workflow-exists',
+  text: `select 1 from skein.workflow where namespace_id = 0 and id = $1`,
+};
+
+const TELL: Statement = {
+  name: 'submissions.tell',
+  text: `insert into skein.inbox (kind, first_seq, last_seq) values ('submitted', $1, $2)`,
+};
+
+/** Thrown inside a transaction to roll it back with an answer. */
+class Refused extends Error {
+  readonly outcome: BatchOutcome | { readonly kind: 'ids-taken' };
+  constructor(outcome: Refused['outcome']) {
+    super(outcome.kind);
+    this.outcome = outcome;
+  }
+}
+
+export class Submissions {
+  readonly #database: Database;
+  readonly #clock: Clock;
+  readonly #types: TypeNames;
+  readonly #singles: Batcher<SingleTask, SingleOutcome>;
+  readonly #gate = new Gate(BATCHES_MAX, BATCHES_WAITING_MAX);
+
+  constructor({ database, clock }: SubmissionsDeps) {
+    this.#database = database;
+    this.#clock = clock;
+    this.#types = new TypeNames(database);
+    this.#singles = new Batcher({
+      run: (tasks) => this.#submitGroup(tasks),
+      batchSizeMax: GROUP_SIZE_MAX,
+      queueSizeMax: QUEUE_SIZE_MAX,
+    });
+  }
+
+  /** Throws `overloaded` and `database_unavailable`; refusals are values. */
+  submitOne(task: SingleTask): Promise<SingleOutcome> {
+    return this.#singles.add(task);
+  }
+
+  /** All or nothing. Throws `overloaded` and `database_unavailable`; refusals are values. */
+  submitBatch(batch: Batch): Promise<BatchOutcome> {
+    return this.#gate.run(async () => {
+      if (await this.#types.hasNew(batch.typeNames)) {
+        const refusal = await this.#refusalOf(batch);
+        if (refusal !== null) return refusal;
+      }
+      const typeIds = await this.#types.resolve(batch.typeNames);
+      for (let round = 1; round <= ROUNDS_MAX; round++) {
+        const outcome = await this.#tryBatch(batch, typeIds);
+        if (outcome.kind !== 'ids-taken') return outcome;
+        const existing = await this.#existingOf(batch);
+        if (existing !== null) return existing;
+      }
+      throw errors.overloaded('the ids of this batch are being submitted by others');
+    });
+  }
+
+  /** Ends when what was taken in is answered. */
+  async stop(): Promise<void> {
+    await this.#singles.stop();
+  }
+
+  async #tryBatch(batch: Batch, typeIds: ReadonlyMap<string, number>): Promise<Refused['outcome']> {
+    let trace: CommitTrace | undefined;
+    try {
+      await this.#database.transaction(async (session) => {
+        trace = await this.#insertBatch(session, batch, typeIds);
+      });
+    } catch (thrown) {
+      if (thrown instanceof Refused) return thrown.outcome;
+      await this.#confirmOrThrow(thrown, trace);
+    }
+    return { kind: 'stored' };
+  }
+
+  async #insertBatch(
+    session: Session,
+    batch: Batch,
+    typeIds: ReadonlyMap<string, number>,
+  ): Promise<CommitTrace> {
+    const { graph, order } = batch;
+    const workflowSeq = await addWorkflow(session, batch.workflow, graph.count);
+    const externals = graph.externals();
+    const externalSeqs = await lockTasks(session, externals);
+    if (externalSeqs.size < externals.length) {
+      const missing = new Set(externals.filter((id) => !externalSeqs.has(id)));
+      throw new Refused({ kind: 'missing', missing });
+    }
+    const seqs = await allocateSeqs(session, graph.count);
+    const range = { first: seqs[0] as number, last: seqs[graph.count - 1] as number };
+    let trace: CommitTrace | undefined;
+    for (let start = 0; start < graph.count;) {
+      const end = chunkEnd(batch, start);
+      const rows = Array.from(order.subarray(start, end), (task) =>
+        rowOf(batch, task, seqs, externalSeqs, typeIds),
+      );
+      const isAll = start === 0 && end === graph.count;
+      const { inserted, xid } = await insertRows(session, rows, workflowSeq, isAll ? range : null);
+      if (inserted < rows.length) throw new Refused({ kind: 'ids-taken' });
+      const [first] = rows;
+      if (first !== undefined) trace = { seq: first.seq as number, ids: [first.id], xid };
+      if (end === graph.count && !isAll) await session.query(TELL, [range.first, range.last]);
+      start = end;
+    }
+    if (trace === undefined) throw new Error('an empty batch was submitted');
+    return trace;
+  }
+
+  /** The refusal of a batch by what is stored now, before the names of its types are stored. */
+  async #refusalOf(batch: Batch): Promise<BatchOutcome | null> {
+    if (batch.workflow !== null) {
+      const found = await this.#database.query(WORKFLOW_EXISTS, [batch.workflow.id]);
+      if (found.length > 0) return { kind: 'workflow-exists' };
+    }
+    const missing = new Set(batch.graph.externals());
+    await eachExisting(this.#database, [...missing], (id) => missing.delete(id));
+    if (missing.size > 0) return { kind: 'missing', missing };
+    return this.#existingOf(batch);
+  }
+
+  async #existingOf({ graph, idPrefix }: Batch): Promise<BatchOutcome | null> {
+    const ids: string[] = [];
+    let count = 0;
+    const all = Array.from({ length: graph.count }, (_, task) => idPrefix + graph.idOf(task));
+    await eachExisting(this.#database, all, (id) => {
+      count += 1;
+      if (ids.length < NAMED_MAX) ids.push(id);
+    });
+    return count === 0 ? null : { kind: 'exist', ids, count };
+  }
+
+  /** Tasks of one group must not know each other: the same id, or a dependency, waits a round. */
+  async #submitGroup(tasks: readonly SingleTask[]): Promise<readonly SingleOutcome[]> {
+    const outcomes = new Map<SingleTask, SingleOutcome>();
+    let waiting = tasks;
+    while (waiting.length > 0) {
+      const taken = new Map<string, SingleTask>();
+      const later: SingleTask[] = [];
+      for (const task of waiting) {
+        const mustWait = taken.has(task.id) || task.dependencies.some((id) => taken.has(id));
+        if (mustWait) later.push(task);
+        else taken.set(task.id, task);
+      }
+      await this.#submitRound([...taken.values()], outcomes);
+      waiting = later;
+    }
+    return tasks.map((task) => outcomes.get(task) ?? { kind: 'busy' });
+  }
+
+  async #submitRound(
+    tasks: readonly SingleTask[],
+    outcomes: Map<SingleTask, SingleOutcome>,
+  ): Promise<void> {
+    let open = tasks;
+    if (await this.#types.hasNew(open.map((task) => task.fields.type))) {
+      await this.#refuseSingles(open, outcomes);
+      open = tasks.filter((task) => !outcomes.has(task));
+    }
+    const typeIds = await this.#types.resolve(open.map((task) => task.fields.type));
+    for (let round = 1; open.length > 0 && round <= ROUNDS_MAX; round++) {
+      try {
+        const taken = await this.#tryGroup(open, typeIds, outcomes);
+        if (!taken) return;
+        const byId = new Map(open.map((task) => [task.id, task]));
+        await eachExisting(this.#database, [...byId.keys()], (id) => {
+          const task = byId.get(id);
+          if (task !== undefined) outcomes.set(task, { kind: 'exists' });
+        });
+      } catch (thrown) {
+        if (!isLockTimeout(thrown)) throw thrown;
+        const [only] = open;
+        if (open.length === 1 && only !== undefined) outcomes.set(only, { kind: 'busy' });
+        else await Promise.all(open.map((task) => this.#submitRound([task], outcomes)));
+      }
+      open = open.filter((task) => !outcomes.has(task));
+    }
+  }
+
+  /** Returns whether some id was taken, and so nothing stored. */
+  async #tryGroup(
+    tasks: readonly SingleTask[],
+    typeIds: ReadonlyMap<string, number>,
+    outcomes: Map<SingleTask, SingleOutcome>,
+  ): Promise<boolean> {
+    let trace: CommitTrace | undefined;
+    let stored: readonly SingleTask[] = [];
+    try {
+      await this.#database.transaction(
+        async (session) => {
+          const dependencies = [...new Set(tasks.flatMap((task) => task.dependencies))];
+          const seqs = await lockTasks(session, dependencies);
+          stored = refuseMissing(tasks, (id) => seqs.has(id), outcomes);
+          if (stored.length === 0) return;
+          const rows = stored.map((task) => singleRow(task, seqs, typeIds));
+          rows.sort((a, b) => (a.id < b.id ? -1 : 1));
+          const range = { first: null, last: null };
+          const { inserted, first_seq, xid } = await insertRows(session, rows, null, range);
+          if (inserted < rows.length) throw new Refused({ kind: 'ids-taken' });
+          trace = { seq: first_seq, ids: rows.map((row) => row.id), xid };
+        },
+        { impatient: true },
+      );
+    } catch (thrown) {
+      if (thrown instanceof Refused) return true;
+      await this.#confirmOrThrow(thrown, trace);
+    }
+    for (const task of stored) outcomes.set(task, { kind: 'stored' });
+    return false;
+  }
+
+  /** Refuses what can be seen to be refused already, before the names of new types are stored. */
+  async #refuseSingles(
+    tasks: readonly SingleTask[],
+    outcomes: Map<SingleTask, SingleOutcome>,
+  ): Promise<void> {
+    const known = new Set<string>();
+    const asked = new Set(tasks.flatMap((task) => [task.id, ...task.dependencies]));
+    await eachExisting(this.#database, [...asked], (id) => known.add(id));
+    for (const task of refuseMissing(tasks, (id) => known.has(id), outcomes)) {
+      if (known.has(task.id)) outcomes.set(task, { kind: 'exists' });
+    }
+  }
+
+  /** Returns when the transaction turns out to be stored, else throws. */
+  async #confirmOrThrow(thrown: unknown, trace: CommitTrace | undefined): Promise<void> {
+    if (!(thrown instanceof CommitUnknownError)) throw thrown;
+    // Without a trace nothing was written: an empty group.
+    if (trace === undefined) return;
+    if (!(await wasCommitted(this.#database, this.#clock, trace))) {
+      throw errors.databaseUnavailable(thrown);
+    }
+  }
+}
+
+async function addWorkflow(
+  session: Session,
+  workflow: NewWorkflow | null,
+  total: number,
+): Promise<number | null> {
+  if (workflow === null) return null;
+  const { id, name, priority } = workflow;
+  const [row] = await session.query<{ workflow_seq: number }>(ADD_WORKFLOW, [
+    id,
+    name,
+    priority,
+    total,
+  ]);
+  if (row === undefined) throw new Refused({ kind: 'workflow-exists' });
+  return row.workflow_seq;
+}
+
+/** Where the chunk that starts at `start` ends: after so many tasks, or so many bytes. */
+function chunkEnd(batch: Batch, start: number): number {
+  let bytes = 0;
+  let end = start;
+  while (end < batch.graph.count && end - start < CHUNK_TASKS && bytes < CHUNK_BYTES) {
+    bytes += batch.sizeOf(batch.order[end] as number);
+    end += 1;
+  }
+  return end;
+}
+
+function rowOf(
+  batch: Batch,
+  task: number,
+  seqs: Float64Array,
+  externalSeqs: ReadonlyMap<string, number>,
+  typeIds: ReadonlyMap<string, number>,
+): NewRow {
+  const { graph, idPrefix } = batch;
+  const fields = batch.fieldsOf(task);
+  const dependencies: string[] = [];
+  const dependencySeqs: number[] = [];
+  graph.eachDependency(task, (id, inside) => {
+    dependencies.push(inside === -1 ? id : idPrefix + id);
+    const seq = inside === -1 ? externalSeqs.get(id) : seqs[inside];
+    dependencySeqs.push(seq as number);
+  });
+  return {
+    seq: seqs[task] as number,
+    id: idPrefix + graph.idOf(task),
+    typeId: typeIds.get(fields.type) as number,
+    fields,
+    dependencies,
+    dependencySeqs,
+  };
+}
+
+function singleRow(
+  { id, fields, dependencies }: SingleTask,
+  seqs: ReadonlyMap<string, number>,
+  typeIds: ReadonlyMap<string, number>,
+): NewRow {
+  const typeId = typeIds.get(fields.type) as number;
+  const dependencySeqs = dependencies.map((dependency) => seqs.get(dependency) as number);
+  return { seq: null, id, typeId, fields, dependencies, dependencySeqs };
+}
+
+/** Gives the tasks that name a missing dependency their answer, and returns the others. */
+function refuseMissing(
+  tasks: readonly SingleTask[],
+  isStored: (id: string) => boolean,
+  outcomes: Map<SingleTask, SingleOutcome>,
+): readonly SingleTask[] {
+  return tasks.filter((task) => {
+    const missing = task.dependencies.filter((id) => !isStored(id));
+    if (missing.length > 0) outcomes.set(task, { kind: 'missing', missing });
+    return missing.length === 0;
+  });
+}
+
+function isLockTimeout(thrown: unknown): boolean {
+  return thrown instanceof AppError && sqlState(thrown.cause) === '55P03';
+}
