@@ -1,0 +1,222 @@
+import type { LiveRows } from '../core/events.ts';
+import type { EndCode } from '../core/task.ts';
+import { numbers, type Pipeline, type Row, type Statement } from './pipeline.ts';
+
+/**
+ * What the leader reads: the live set, its inbox, the nodes and the types. None of these picks work:
+ * they only tell what is there.
+ */
+const LIVE_COLUMNS = `l.seq, l.type_id, l.has_duration, l.priority, l.trigger_rule, l.lease_seq,
+  coalesce(l.node_id, 0), l.attempt, l.losses, l.cancel,
+  coalesce(extract(epoch from l.run_at)::float8 * 1000, 0), l.expected_ms, l.deps`;
+
+const READ_LIVE_AFTER: Statement = {
+  name: 'graph-reader.liveAfter',
+  text: `select ${LIVE_COLUMNS} from skein.live l
+where l.seq > $1 and l.seq <= $2 order by l.seq limit $3`,
+};
+
+const READ_LIVE: Statement = {
+  name: 'graph-reader.live',
+  text: `select ${LIVE_COLUMNS} from skein.live l where l.seq = any ($1::bigint[])`,
+};
+
+/** A dependency in neither `live` nor `not_completed`, in one snapshot, is COMPLETED (rule 6). */
+const RESOLVE: Statement = {
+  name: 'graph-reader.resolve',
+  text: `
+select d.seq,
+  case when l.seq is not null then 0 else coalesce(n.status, 1) end
+from unnest($1::bigint[]) as d (seq)
+left join skein.live l on l.seq = d.seq
+left join skein.not_completed n on n.seq = d.seq`,
+};
+
+const READ_ENDED: Statement = {
+  name: 'graph-reader.ended',
+  text: `
+select t.seq, t.status, t.lease_seq
+from skein.task t
+where t.seq = any ($1::bigint[]) and t.status is not null`,
+};
+
+const READ_INBOX: Statement = {
+  name: 'graph-reader.inbox',
+  text: `
+select inbox_id, kind, first_seq, last_seq, coalesce(seqs, '{}')
+from skein.inbox order by inbox_id limit $1`,
+};
+
+const READ_CLOCK: Statement = {
+  name: 'graph-reader.clock',
+  text: 'select (extract(epoch from clock_timestamp()) * 1000)::float8',
+};
+
+const READ_NODES: Statement = {
+  name: 'graph-reader.nodes',
+  text: `
+select node_id, name, state, lease_until < clock_timestamp(),
+  (extract(epoch from lease_until) * 1000)::float8, boot_id, pid_namespace, pid, pid_started,
+  process_groups
+from skein.node where state in ('alive', 'draining') or node_id = any ($1::bigint[])`,
+};
+
+const READ_HANDLED_TYPES: Statement = {
+  name: 'graph-reader.handledTypes',
+  text: 'select type_id, name from skein.type where handled',
+};
+
+/**
+ * The tasks that were SKIPPED because of these, level by level: the children are found by the ids that
+ * they name, among the skipped only, so that the cost is that of the skipped set.
+ */
+const READ_SKIPPED_BELOW: Statement = {
+  name: 'graph-reader.skippedBelow',
+  text: `
+with recursive below as (
+  select t.seq, t.namespace_id, t.id from skein.task t where t.seq = any ($1::bigint[])
+  union
+  select c.seq, c.namespace_id, c.id
+  from below b
+  join (
+    select t.seq, t.namespace_id, t.id, t.dependencies
+    from skein.not_completed n join skein.task t on t.seq = n.seq where n.status = 4
+  ) c on c.namespace_id = b.namespace_id and b.id = any (c.dependencies)
+)
+select seq from below`,
+};
+
+export type InboxKind = 'submitted' | 'patched' | 'cancel' | 'retry';
+
+export interface InboxRow {
+  readonly inboxId: number;
+  readonly kind: InboxKind;
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  readonly seqs: readonly number[];
+}
+
+export interface NodeRow {
+  readonly nodeId: number;
+  readonly name: string;
+  readonly state: 'alive' | 'draining' | 'left' | 'dead';
+  /** By the database's clock. */
+  readonly isExpired: boolean;
+  /** Changes whenever the lease is renewed. */
+  readonly leaseUntilMs: number;
+  readonly bootId: string;
+  readonly pidNamespace: string;
+  readonly pid: number;
+  readonly pidStarted: string;
+  readonly processGroups: readonly number[];
+}
+
+export class GraphReader {
+  private readonly pipeline: Pipeline;
+
+  constructor(pipeline: Pipeline) {
+    this.pipeline = pipeline;
+  }
+
+  /** The next page of the live set by number, within a range; an empty page is its end. */
+  async liveAfter(afterSeq: number, lastSeq: number, limit: number): Promise<LiveRows> {
+    return toLiveRows(await this.pipeline.query(READ_LIVE_AFTER, [afterSeq, lastSeq, limit]));
+  }
+
+  async live(seqs: readonly number[]): Promise<LiveRows> {
+    return toLiveRows(await this.pipeline.query(READ_LIVE, [numbers(seqs)]));
+  }
+
+  async resolve(seqs: readonly number[]): Promise<{
+    readonly seqs: readonly number[];
+    readonly codes: readonly (EndCode | 0)[];
+  }> {
+    const rows = await this.pipeline.query(RESOLVE, [numbers(seqs)]);
+    return {
+      seqs: rows.map((row) => row[0] as number),
+      codes: rows.map((row) => row[1] as EndCode | 0),
+    };
+  }
+
+  /** How tasks ended; those that have not are absent. */
+  async ended(seqs: readonly number[]): Promise<{
+    readonly seqs: readonly number[];
+    readonly codes: readonly EndCode[];
+    readonly leaseSeqs: readonly number[];
+  }> {
+    const rows = await this.pipeline.query(READ_ENDED, [numbers(seqs)]);
+    return {
+      seqs: rows.map((row) => row[0] as number),
+      codes: rows.map((row) => row[1] as EndCode),
+      leaseSeqs: rows.map((row) => row[2] as number),
+    };
+  }
+
+  async inbox(limit: number): Promise<readonly InboxRow[]> {
+    const rows = await this.pipeline.query(READ_INBOX, [limit]);
+    return rows.map((row) => ({
+      inboxId: row[0] as number,
+      kind: row[1] as InboxKind,
+      firstSeq: row[2] as number,
+      lastSeq: row[3] as number,
+      seqs: row[4] as number[],
+    }));
+  }
+
+  /** The database's time, milliseconds since the epoch. */
+  async clockMs(): Promise<number> {
+    const [row] = await this.pipeline.query(READ_CLOCK, []);
+    return row?.[0] as number;
+  }
+
+  /** The nodes that live by their state, and whichever others are named. */
+  async nodes(alsoIds: readonly number[]): Promise<readonly NodeRow[]> {
+    const rows = await this.pipeline.query(READ_NODES, [numbers(alsoIds)]);
+    return rows.map(toNodeRow);
+  }
+
+  async handledTypes(): Promise<ReadonlyMap<string, number>> {
+    const rows = await this.pipeline.query(READ_HANDLED_TYPES, []);
+    return new Map(rows.map((row) => [row[1] as string, row[0] as number]));
+  }
+
+  /** The given tasks and the SKIPPED below them, parents before their children where they can be. */
+  async skippedBelow(seqs: readonly number[]): Promise<readonly number[]> {
+    const rows = await this.pipeline.query(READ_SKIPPED_BELOW, [numbers(seqs)]);
+    return rows.map((row) => row[0] as number);
+  }
+}
+
+function toNodeRow(row: Row): NodeRow {
+  return {
+    nodeId: row[0] as number,
+    name: row[1] as string,
+    state: row[2] as NodeRow['state'],
+    isExpired: row[3] as boolean,
+    leaseUntilMs: row[4] as number,
+    bootId: row[5] as string,
+    pidNamespace: row[6] as string,
+    pid: row[7] as number,
+    pidStarted: row[8] as string,
+    processGroups: row[9] as number[],
+  };
+}
+
+function toLiveRows(rows: readonly Row[]): LiveRows {
+  const column = <T>(at: number): T[] => rows.map((row) => row[at] as T);
+  return {
+    seqs: column(0),
+    typeIds: column(1),
+    hasDuration: column(2),
+    priorities: column(3),
+    triggerRules: column(4),
+    leaseSeqs: column(5),
+    nodeIds: column(6),
+    attempts: column(7),
+    losses: column(8),
+    cancels: column(9),
+    runAtMs: column(10),
+    expectedMs: column(11),
+    deps: column(12),
+  };
+}
