@@ -1,6 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { connect, createServer } from 'node:net';
-import type { AddressInfo, Socket } from 'node:net';
 import { Client } from 'pg';
 import { systemClock, systemRng } from '../../node/base/clock.ts';
 import { toNodeId } from '../../node/base/ids.ts';
@@ -10,6 +8,8 @@ import { LAN } from '../../node/core/timings.ts';
 import type { Timings } from '../../node/core/timings.ts';
 import { LockSessions } from '../../node/store/lock-session.ts';
 import { createTestDatabase } from '../support/postgres.ts';
+import { createTcpProxy } from '../support/tcp-proxy.ts';
+import type { TcpProxy } from '../support/tcp-proxy.ts';
 
 /**
  * Electors of one process on a real PostgreSQL, each behind a proxy of its own that can fall silent.
@@ -27,7 +27,7 @@ export interface Entry {
 export interface Member {
   readonly name: string;
   readonly elector: Elector;
-  readonly proxy: Proxy;
+  readonly proxy: TcpProxy;
   readonly incarnation: string;
   /** All terms of office of this member, over or not. */
   readonly leaderships: Leadership[];
@@ -86,11 +86,11 @@ export class Ring {
 
   /** A member that has not started yet. */
   async add(timings: Timings): Promise<Member> {
-    const proxy = await Proxy.open(this.url);
+    const { proxy, url } = await openProxy(this.url);
     const incarnation = randomUUID();
     const name = `node-${String(this.members.length + 1)}`;
     const sessions = new LockSessions({
-      databaseUrl: proxy.url,
+      databaseUrl: url,
       incarnation,
       clock: systemClock,
       timings,
@@ -155,6 +155,15 @@ export class Ring {
     return leader;
   }
 
+  /** Resolves with the leader, as soon as there is one. */
+  async led(): Promise<Member> {
+    for (;;) {
+      const leader = this.members.find((member) => member.elector.role === 'leader');
+      if (leader !== undefined) return leader;
+      await this.entry((entry) => entry.what === 'gained', this.record.length);
+    }
+  }
+
   /** Ends the backend that holds the member's lock session. */
   async terminate(member: Member): Promise<void> {
     await this.admin.query(
@@ -183,65 +192,12 @@ export class Ring {
   }
 }
 
-/** Forwards bytes to PostgreSQL until told otherwise. */
-export class Proxy {
-  readonly url: string;
-  /** Nothing passes, not even the end of a connection: a cable that was pulled. */
-  isSilent = false;
-  /** Answers of the server are swallowed, all else passes. */
-  dropsAnswers = false;
-  readonly #sockets = new Set<Socket>();
-  readonly #close: () => Promise<void>;
-
-  private constructor(url: string, close: () => Promise<void>) {
-    this.url = url;
-    this.#close = close;
-  }
-
-  static async open(databaseUrl: string): Promise<Proxy> {
-    const target = new URL(databaseUrl);
-    const server = createServer((near) => {
-      const far = connect(Number(target.port), target.hostname);
-      proxy.#join(near, far);
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const url = new URL(databaseUrl);
-    url.hostname = '127.0.0.1';
-    url.port = String((server.address() as AddressInfo).port);
-    const proxy = new Proxy(
-      url.href,
-      () =>
-        new Promise((resolve) => {
-          server.close(() => {
-            resolve();
-          });
-        }),
-    );
-    return proxy;
-  }
-
-  async close(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    await this.#close();
-  }
-
-  #join(near: Socket, far: Socket): void {
-    near.on('data', (bytes) => {
-      if (!this.isSilent) far.write(bytes);
-    });
-    far.on('data', (bytes) => {
-      if (!this.isSilent && !this.dropsAnswers) near.write(bytes);
-    });
-    for (const [socket, other] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      this.#sockets.add(socket);
-      socket.on('error', () => socket.destroy());
-      socket.on('close', () => {
-        this.#sockets.delete(socket);
-        if (!this.isSilent) other.destroy();
-      });
-    }
-  }
+/** The same database, by way of the proxy. */
+export async function openProxy(databaseUrl: string): Promise<{ proxy: TcpProxy; url: string }> {
+  const url = new URL(databaseUrl);
+  const target = { host: url.hostname, port: Number(url.port) };
+  const proxy = await createTcpProxy({ target });
+  url.hostname = proxy.host;
+  url.port = String(proxy.port);
+  return { proxy, url: url.href };
 }

@@ -1,6 +1,8 @@
 import { expect } from 'chai';
+import { systemClock } from '../../node/base/clock.ts';
 import { LAN } from '../../node/core/timings.ts';
 import { QUICK, Ring } from './election-setup.ts';
+import type { Entry } from './election-setup.ts';
 
 /**
  * Goal: one leader, never two, and soon another one, whatever happens to the first. Method: real
@@ -13,6 +15,12 @@ describe('election', () => {
     ring = await Ring.open();
   });
   afterEach(() => ring.close());
+
+  async function locks(): Promise<number | null> {
+    const mine = `select 1 from pg_locks where locktype = 'advisory' and database =
+      (select oid from pg_database where datname = current_database())`;
+    return (await ring.admin.query(mine)).rowCount;
+  }
 
   it('makes exactly one of three nodes leader, and the others see who it is', async () => {
     for (let i = 0; i < 3; i += 1) (await ring.add(LAN)).elector.start();
@@ -48,7 +56,7 @@ describe('election', () => {
     await ring.entry((e) => e.what === 'gained');
     (await ring.add(LAN)).elector.start();
     await ring.entry((e) => e.what === 'seen' && e.who === 'node-2');
-    old.proxy.isSilent = true;
+    old.proxy.pause();
     const lost = await ring.entry((e) => e.what === 'lost');
     const next = await ring.entry((e) => e.what === 'gained' && e.who === 'node-2');
     expect(lost.who).to.equal(old.name);
@@ -73,6 +81,7 @@ describe('election', () => {
     await old.elector.resign();
     expect(old.elector.role).to.equal('follower');
     const next = await ring.entry((e) => e.what === 'gained' && e.who !== old.name);
+    expect(await locks()).to.equal(1);
     await ring.entry((e) => e.what === 'seen' && e.who === old.name && e.term === next.term);
     // The second leaves as well; nobody is left who would stand.
     const second = ring.leader();
@@ -117,6 +126,51 @@ describe('election', () => {
     await ring.entry((e) => e.what === 'gained' && e.who === 'node-2');
   });
 
+  it('ends the trust of a leader whose event loop stood still, before any timer can', async () => {
+    const only = await ring.add(QUICK);
+    only.elector.start();
+    await ring.entry((e) => e.what === 'gained');
+    const [leadership] = only.leaderships;
+    expect(leadership?.isTrusted()).to.equal(true);
+    const from = systemClock.monotonicMs();
+    while (systemClock.monotonicMs() - from < QUICK.selfDemoteMs);
+    expect(leadership?.isTrusted()).to.equal(false);
+    expect(leadership?.signal.aborted).to.equal(true);
+    expect(only.elector.role).to.equal('follower');
+    await ring.entry((e) => e.what === 'gained' && e.term > 1);
+    expect(leadership?.isTrusted(), 'the old term, while a new one runs').to.equal(false);
+  });
+
+  it('never lets a follower wait for the lock inside PostgreSQL, nor pin a snapshot', async () => {
+    for (let i = 0; i < 3; i += 1) (await ring.add(LAN)).elector.start();
+    await ring.entry((e) => e.what === 'gained');
+    const leader = ring.leader();
+    for (let looked = 0; looked < 20; looked += 1) {
+      const { rows } = await ring.admin.query(
+        `select wait_event from pg_stat_activity
+         where application_name like 'skein/lock/%' and datname = current_database()
+           and (wait_event = 'advisory' or (state = 'idle' and backend_xmin is not null))`,
+      );
+      expect(rows).to.deep.equal([]);
+      const isTry = (e: Entry): boolean => e.what === 'seen' && e.who !== leader.name;
+      await ring.entry(isTry, ring.record.length);
+    }
+  });
+
+  it('leaves no session behind when it stops, however often it is told to', async () => {
+    for (let i = 0; i < 2; i += 1) (await ring.add(LAN)).elector.start();
+    await ring.entry((e) => e.what === 'gained');
+    const [first, second] = ring.members;
+    await Promise.all([first?.elector.stop(), first?.elector.stop(), second?.elector.stop()]);
+    await first?.elector.stop();
+    expect(first?.elector.role).to.equal('stopped');
+    const gains = ring.record.filter((e) => e.what === 'gained').length;
+    expect(ring.record.filter((e) => e.what === 'lost')).to.have.length(gains);
+    const left = 'select 1 from pg_stat_activity where application_name = any($1)';
+    const names = ring.members.map((member) => `skein/lock/${member.incarnation}`);
+    while (((await ring.admin.query(left, [names])).rowCount ?? 0) > 0);
+  });
+
   it('goes on after callbacks that throw', async () => {
     const clumsy = await ring.add(QUICK);
     clumsy.onEntry = (entry) => {
@@ -134,9 +188,9 @@ describe('election', () => {
     const only = await ring.add(QUICK);
     only.elector.start();
     await ring.entry((e) => e.what === 'gained');
-    only.proxy.dropsAnswers = true;
+    only.proxy.pause();
     await ring.entry((e) => e.what === 'lost');
-    only.proxy.dropsAnswers = false;
+    only.proxy.resume();
     await ring.entry((e) => e.what === 'gained' && e.term > 1);
   });
 });
