@@ -16,23 +16,23 @@ import type { Timings } from '../core/timings.ts';
 import type { LockSession, Log, SelfIdentity } from './ports.ts';
 
 /**
- * The elector of one node: it stands for election, and while it leads it proves again and again that
- * it may. What happens when is decided in core/election.ts; here are the clock, the one timer, the
- * session with PostgreSQL and the callbacks.
+ * The elector of one node: it stands for election, and while it leads it proves again and again
+ * that it may. What happens when is decided in core/election.ts; here are the clock, the one timer,
+ * the session with PostgreSQL and the callbacks.
  *
  * When leadership ends, things happen in this order: the role changes and the term's signal aborts,
  * then the lock session's socket is destroyed, then `onLost` is called. So nobody who looks at the
- * role, the signal or `isTrusted()` sees a leader whose lock may be gone; and a callback that throws,
- * or calls back into the elector, finds it in its new state.
+ * role, the signal or `isTrusted()` sees a leader whose lock may be gone; and a callback that
+ * throws, or calls back into the elector, finds it in its new state.
  *
  * Failures:
  *   * A callback that throws is logged and does not disturb the elector, save `onGained`: a leader
  *     whose work could not begin gives the office back, else nobody would schedule.
- *   * The event loop stalls: the timer that ends the trust window fires late, so `isTrusted()` looks
- *     at the clock itself, and finding the window over it ends the leadership on the spot.
+ *   * The event loop stalls: the timer that ends the trust window fires late, so `isTrusted()`
+ *     looks at the clock itself, and finding the window over it ends the leadership on the spot.
  *
- * What it does not promise: that work begun under a term has ended when `onLost` is called. All that
- * a leader does hangs on the signal of its term, and its writes are fenced by the term row.
+ * What it does not promise: that work begun under a term has ended when `onLost` is called. All
+ * that a leader does hangs on the signal of its term, and its writes are fenced by the term row.
  */
 export interface ElectorDeps {
   readonly clock: Clock;
@@ -63,7 +63,7 @@ export interface Leadership {
   isTrusted(): boolean;
 }
 
-/** A closed socket says so within a turn of the event loop; nobody waits longer for it than this. */
+/** A closed socket says so within a turn of the event loop; nobody waits longer than this. */
 const CLOSE_MS = 1000;
 
 export class Elector {
@@ -105,8 +105,9 @@ export class Elector {
   }
 
   /**
-   * Frees the lock at once, for a node that is about to drain. It goes on reading who leads, and does
-   * not campaign until it was stopped and started again. Resolves when the lock session is closed.
+   * Frees the lock at once, for a node that is about to drain. It goes on reading who leads, and
+   * does not campaign until it was stopped and started again. Resolves when the lock session is
+   * closed.
    */
   async resign(): Promise<void> {
     const connection = this.#session?.connection;
@@ -115,8 +116,8 @@ export class Elector {
   }
 
   /**
-   * With a healthy stream from the leader this node tries the lock every followMs, without one after
-   * draws from campaignMinMs to campaignMaxMs.
+   * With a healthy stream from the leader this node tries the lock every followMs, without one
+   * after draws from campaignMinMs to campaignMaxMs.
    */
   setLinkHealthy(healthy: boolean): void {
     this.#dispatch({ kind: 'link-changed', healthy });
@@ -127,7 +128,7 @@ export class Elector {
     this.#dispatch({ kind: 'term-seen', term: toTerm(term) });
   }
 
-  /** The one door to the state: what the new state forbids has ended before anything else happens. */
+  /** The one door to the state: what the new one forbids has ended before anything else happens. */
   #dispatch(body: ElectionEventBody): void {
     const now = { atMs: this.#deps.clock.monotonicMs(), draw: this.#deps.rng.random() };
     const { state, effects } = step(this.#state, { ...now, ...body }, this.#deps.timings);

@@ -2,8 +2,8 @@ import type { NodeId, Term } from '../base/ids.ts';
 import type { LeaderView } from '../core/election-events.ts';
 
 /**
- * What the cluster role needs of the world, in its own words. The store and the log satisfy these by
- * shape and know nothing of them; node.ts joins the two.
+ * What the cluster role needs of the world, in its own words. The store and the log satisfy these
+ * by shape and know nothing of them; node.ts joins the two.
  */
 
 /** How other nodes find this one; the term row carries it while this node leads. */
@@ -15,14 +15,14 @@ export interface SelfIdentity {
 }
 
 /**
- * One connection to PostgreSQL that may hold the leader's lock. It is used once: whatever goes wrong
- * on it (an error, an answer that does not come in time) ends it, and with it the lock. One statement
- * at a time; every one of them has a deadline of its own.
+ * One connection to PostgreSQL that may hold the leader's lock. It is used once: whatever goes
+ * wrong on it (an error, an answer that does not come in time) ends it, and with it the lock. One
+ * statement at a time; every one of them has a deadline of its own.
  */
 export interface LockSession {
   /** Connects and readies the session. */
   open(): Promise<void>;
-  /** Tries the lock without waiting; where it is taken, the server's dead-man switch is armed with it. */
+  /** Tries the lock without waiting; taking it arms the server's dead-man switch. */
   tryLock(): Promise<{ readonly taken: boolean; readonly view: LeaderView | null }>;
   /** Raises the term above `above` and every earlier one, and names `leader` in the row. */
   bumpTerm(above: Term, leader: SelfIdentity): Promise<LeaderView>;

@@ -32,22 +32,22 @@ import type { Timings } from './timings.ts';
  *   parted --> [*]: stopped (from any state)
  * ```
  *
- * Followers are `parted`, `opening` or `watching`, the candidate is `bumping`, the leader `leading`.
+ * Who is `parted`, `opening` or `watching` follows, who is `bumping` is the candidate.
  *
  * A lock says who may start, not who may still write: a process can be frozen, or cut off, and wake
  * up long after the server gave its lock away. Three things together make leadership safe, and the
  * first of them is here:
- *   1. The **trust window**. Leadership is a value with an end, `trustedUntilMs`, which is the *send*
- *      time of the last good heartbeat plus `selfDemoteMs`. The server's idle timer, `lockIdleMs`,
- *      starts when it *finishes* that heartbeat, which is later, and is longer: so the leader has
- *      always stopped before the server can free its lock, whatever the reply's delay. Counted from
- *      the reply, a slow network would stretch the window beyond the server's.
+ *   1. The **trust window**. Leadership is a value with an end, `trustedUntilMs`, which is the
+ *      *send* time of the last good heartbeat plus `selfDemoteMs`. The server's idle timer,
+ *      `lockIdleMs`, starts when it *finishes* that heartbeat, which is later, and is longer: so
+ *      the leader has always stopped before the server can free its lock, whatever the reply's
+ *      delay. Counted from the reply, a slow network would stretch the window beyond the server's.
  *   2. The server's dead-man switch (`idle_session_timeout`) ends the lock of a frozen process.
  *   3. The **term** fences what was already on its way: every write of a leader locks the term row
  *      and checks it in the same statement.
  *
  * Failures and their answers:
- *   * The session errs, ends or is silent: leadership ends at once. State is never kept on an error.
+ *   * The session errs, ends or is silent: leadership ends at once. Nothing is kept on an error.
  *   * The scheduler hangs while its connection lives: the heartbeat is withheld, the window closes.
  *   * A lock was taken but its reply was lost: the session is closed, never reused, and with it the
  *     lock goes. A session that holds the lock never tries again, since session locks stack.
@@ -87,7 +87,7 @@ export interface ElectionState {
   readonly session: number;
   /** Sessions that failed in a row, without a good answer between. */
   readonly failures: number;
-  /** The highest term seen anywhere; our next is above it even where the database was rolled back. */
+  /** The highest seen anywhere; our next is above it even where the database was rolled back. */
   readonly termSeen: Term;
   readonly linkHealthy: boolean;
   /** Before this the lock is not tried: a penalty, or Infinity once resigned. */

@@ -5,13 +5,13 @@ import { errors } from '../base/errors.ts';
  * lends a backend for each transaction, so a session lock taken through it belongs to nobody: it is
  * stranded, or another client's transaction holds it.
  *
- * Asking for the backend's pid a few times does not find an idle pooler, which lends the same backend
- * again and again. So a second connection opens a transaction meanwhile: a pooler has to lend it the
- * backend that the first one just gave back, and then the first gets another. Direct connections, and
- * poolers in session mode, always pass.
+ * Asking for the backend's pid a few times does not find an idle pooler, which lends the same
+ * backend again and again. So a second connection opens a transaction meanwhile: a pooler has to
+ * lend it the backend that the first one just gave back, and then the first gets another. Direct
+ * connections, and poolers in session mode, always pass.
  *
- * The lock of the proof is shared and has a key of its own: it disturbs neither the leader's lock nor
- * the proof of another node at the same moment.
+ * The lock of the proof is shared and has a key of its own: it disturbs neither the leader's lock
+ * nor the proof of another node at the same moment.
  */
 export interface ProvableSession {
   /** Rejects where the answer comes from another backend than the earlier ones. */
@@ -60,7 +60,10 @@ const UNLOCK_SHARED: ProofStatement = {
 select pg_backend_pid() as pid, pg_advisory_unlock_shared($1::int, $2::int) as proven`,
 };
 
-/** @throws AppError `lock_session_unsafe` where the statements of the session reach several backends. */
+/**
+ * @throws AppError `lock_session_unsafe` where the statements of the session reach several
+ * backends.
+ */
 export async function proveSession(
   session: ProvableSession,
   openSibling: () => Promise<Sibling>,

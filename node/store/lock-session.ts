@@ -10,20 +10,20 @@ import { proveSession } from './lock-proof.ts';
 
 /**
  * The connection that holds the leader's lock: a session advisory lock of PostgreSQL, which the
- * server frees when the session ends, however it ends. That is all such a lock gives, so the session
- * is kept in a way that makes it enough:
+ * server frees when the session ends, however it ends. That is all such a lock gives, so the
+ * session is kept in a way that makes it enough:
  *
  *   * A bare client, never one of a pool: a pool that recycles connections gives the lock away.
  *   * Autocommit only: no policy against idle transactions can end it, and it pins no snapshot.
- *   * `pg_try_advisory_lock` only. A session that waits in `pg_advisory_lock` pins xmin: vacuum stops
- *     and CREATE INDEX CONCURRENTLY deadlocks with it.
+ *   * `pg_try_advisory_lock` only. A session that waits in `pg_advisory_lock` pins xmin: vacuum
+ *     stops and CREATE INDEX CONCURRENTLY deadlocks with it.
  *   * The statement that takes the lock also arms the dead-man switch, `idle_session_timeout`. Were
- *     it a statement of its own, a process frozen between the two would hold the lock for as long as
- *     TCP takes to notice: minutes to hours. Measured with it: 1.07 s until a rival has the lock.
- *   * It locks once. Session locks stack, so a second lock would outlive one unlock; and the office is
- *     left by closing the socket, never by an unlock whose answer may be lost.
- *   * Every statement has a deadline, and any error or late answer closes the socket. After a timeout
- *     nobody knows whether the lock was taken; a closed session has none.
+ *     it a statement of its own, a process frozen between the two would hold the lock for as long
+ *     as TCP takes to notice: minutes to hours. Measured with it: 1.07 s until a rival holds it.
+ *   * It locks once. Session locks stack, so a second lock would outlive one unlock; and the office
+ *     is left by closing the socket, never by an unlock whose answer may be lost.
+ *   * Every statement has a deadline, and any error or late answer closes the socket. After a
+ *     timeout nobody knows whether the lock was taken; a closed session has none.
  *
  * It must be a direct connection. Behind a pooler in transaction mode each statement may run on
  * another backend, and the lock stays with one that nobody owns; `proveSession` refuses that on the
@@ -51,9 +51,9 @@ export interface LeaderIdentity {
 }
 
 /**
- * The two-int lock key: the project, and its schema. The tag of an advisory lock carries the database
- * as well, so clusters in two databases do not meet. Locks of two ints never meet those of one
- * bigint, which is what node-pg-migrate takes.
+ * The two-int lock key: the project, and its schema. The tag of an advisory lock carries the
+ * database as well, so clusters in two databases do not meet. Locks of two ints never meet those of
+ * one bigint, which is what node-pg-migrate takes.
  */
 export const LOCK_KEY = [0x534b_454e, fnv1a31('skein')] as const;
 
@@ -306,8 +306,10 @@ export class LockSession {
     };
   }
 
-  #connect(): Promise<unknown> {
-    return this.#withDeadline('connecting', this.#client.connect(), CONNECT_MS);
+  async #connect(): Promise<void> {
+    // Connecting would bring a destroyed socket back to life.
+    if (this.#endReason !== null) throw new Error(this.#endReason);
+    await this.#withDeadline('connecting', this.#client.connect(), CONNECT_MS);
   }
 
   /** Closes the socket with this reason, unless it was closed before; returns it as an error. */
@@ -346,7 +348,7 @@ function viewOf(row: Row): LeaderView | null {
   };
 }
 
-/** FNV-1a, cut to 31 bits: pg_locks shows keys as unsigned, so a positive int is the same in both. */
+/** FNV-1a, cut to 31 bits: pg_locks shows keys unsigned, so a positive int is the same in both. */
 function fnv1a31(text: string): number {
   let hash = 0x811c_9dc5;
   for (const char of text) {

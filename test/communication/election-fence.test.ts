@@ -21,7 +21,7 @@ written as (
 )
 select (select count(*)::int from fence) as fenced, (select count(*)::int from written) as written`;
 
-/** As measured once: without the row lock, an old leader's write goes through during the takeover. */
+/** The same without the row lock: a plain look at the term, in the snapshot of the statement. */
 const UNLOCKED_WRITE = FENCED_WRITE.replace(' for share', '');
 
 const SELF = { nodeId: toNodeId(2), name: 'node-2', grpcAddress: 'a:2', httpUrl: 'http://b' };
@@ -88,7 +88,7 @@ describe('election fence', () => {
     expect(await eventTerms()).to.deep.equal(['7']);
   });
 
-  it('shuts out a write of the old leader that begins while the takeover is under way', async () => {
+  it('shuts out a write of the old leader that begins during the takeover', async () => {
     const write = await writeDuringTakeover(FENCED_WRITE);
     expect(write.rows).to.deep.equal([{ fenced: 0, written: 0 }]);
     expect(await eventTerms()).to.deep.equal([]);
@@ -106,7 +106,7 @@ describe('election fence', () => {
     expect(write.rows).to.deep.equal([{ fenced: 0, written: 0 }]);
   });
 
-  it('gives up the lock where an old leader froze amid its write, and does not wait long', async () => {
+  it('gives up the lock where an old leader froze amid its write', async () => {
     await old.query('begin');
     await old.query(FENCED_WRITE, [7]);
     await session.tryLock();

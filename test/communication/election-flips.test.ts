@@ -4,8 +4,8 @@ import { QUICK, Ring } from './election-setup.ts';
 
 /**
  * Goal: at no moment do two nodes trust their leadership, however it is taken from one of them.
- * Method: three electors, twenty changes by five faults in turn; at every callback all are asked; and
- * the record of gains and losses, which has one clock, must alternate.
+ * Method: three electors, twenty changes by five faults in turn; at every callback all are asked;
+ * and the record of gains and losses, which has one clock, must alternate.
  */
 const FLIPS = 20;
 

@@ -116,6 +116,13 @@ describe('election lock session', () => {
     await takeLock(rival);
   });
 
+  it('stays closed once it was closed, even before it was opened', async () => {
+    const session = makerOf(database.url).create();
+    session.destroy();
+    await session.ended;
+    expect(await rejection(session.open())).to.match(/closed by this node/);
+  });
+
   it('leaves no lock behind when the answer to the try is lost', async () => {
     const { proxy, url } = await openProxy(database.url);
     const unlucky = await open(url);
@@ -153,7 +160,7 @@ describe('election lock session', () => {
     await admin.query('select pg_advisory_lock($1)', [String(LOCK_KEY[1])]);
   });
 
-  it('proves itself without disturbing a leader, or another proof, and leaves nothing', async () => {
+  it('proves itself without disturbing a leader or another proof, and leaves nothing', async () => {
     const holder = await open();
     await holder.tryLock();
     await Promise.all([1, 2, 3].map(() => makerOf(database.url).prove()));

@@ -12,9 +12,10 @@ import { createTcpProxy } from '../support/tcp-proxy.ts';
 import type { TcpProxy } from '../support/tcp-proxy.ts';
 
 /**
- * Electors of one process on a real PostgreSQL, each behind a proxy of its own that can fall silent.
- * They share one event loop and one monotonic clock, so the order of their callbacks is the order of
- * events: what overlaps is seen, not estimated. Tests wait for entries of the record, never for time.
+ * Electors of one process on a real PostgreSQL, each behind a proxy of its own that can fall
+ * silent. They share one event loop and one monotonic clock, so the order of their callbacks is the
+ * order of events: what overlaps is seen, not estimated. Tests wait for entries of the record,
+ * never for time.
  */
 export interface Entry {
   readonly atMs: number;
@@ -136,7 +137,9 @@ export class Ring {
     return member;
   }
 
-  /** Resolves with the first entry from `from` on that fits; the test's own timeout ends the wait. */
+  /**
+   * Resolves with the first entry from `from` on that fits; the test's own timeout ends the wait.
+   */
   async entry(fits: (entry: Entry) => boolean, from = 0): Promise<Entry> {
     for (;;) {
       const found = this.record.slice(from).find(fits);

@@ -36,7 +36,7 @@ describe('election', () => {
     expect(rows).to.deep.equal([{ term: String(gained.term), leader_name: gained.who }]);
   });
 
-  it('loses the office with its backend, and another node takes it with a higher term', async () => {
+  it('loses the office with its backend; another takes it with a higher term', async () => {
     for (let i = 0; i < 3; i += 1) (await ring.add(LAN)).elector.start();
     const first = await ring.entry((e) => e.what === 'gained');
     const old = ring.leader();

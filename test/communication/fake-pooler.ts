@@ -6,8 +6,8 @@ import { Client } from 'pg';
  * A pooler in transaction mode: clients borrow a backend for one transaction each. It speaks just
  * enough of the protocol to lend and take back, and lets everybody in.
  *
- * `lends` says which of the free backends a client gets: the one given back last, as pgbouncer does,
- * so that a lone client sees the same one again and again; or the one given back first.
+ * `lends` says which of the free backends a client gets: the one given back last, as pgbouncer
+ * does, so that a lone client sees the same one again and again; or the one given back first.
  */
 export interface FakePooler {
   readonly url: string;

@@ -130,7 +130,7 @@ describe('core election', () => {
       expect(roleOf(leader(1799).state)).to.equal('leader');
     });
 
-    it('does not lead where a higher term was seen meanwhile; its own, seen early, is no harm', () => {
+    it('does not lead where a higher term was seen meanwhile; seeing its own is no harm', () => {
       const raised = (seen: number): Standing =>
         follower()
           .at(2000, woke())
@@ -172,7 +172,7 @@ describe('core election', () => {
       expect(trustedUntilMs(late.state)).to.equal(null);
     });
 
-    it('withholds the heartbeat while its scheduler stands still, and lets the window close', () => {
+    it('withholds the heartbeat while its scheduler stands still, and lets trust end', () => {
       const node = leader();
       for (let atMs = 1250; atMs < 1900; atMs += 250) {
         node.at(atMs, woke(atMs)).at(atMs + 1, answer(atMs));
