@@ -65,11 +65,6 @@ export class Members {
     for (const typeId of typeIds) this.handled.add(typeId);
   }
 
-  /** Forgets a lost node once nothing names it any more. */
-  forgetIfIdle(member: Member): void {
-    if (member.state === 'lost' && member.held.size === 0) this.byId.delete(member.nodeId);
-  }
-
   hasRoom(member: Member): boolean {
     return member.state === 'linked' && !member.isDraining && member.held.size < member.slots;
   }

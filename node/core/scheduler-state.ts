@@ -110,11 +110,7 @@ export class SchedulerState {
     const nodeId = graph.at(graph.node, row);
     if (nodeId !== 0) {
       graph.node[row] = 0;
-      const member = this.members.get(nodeId);
-      if (member !== undefined) {
-        member.held.delete(graph.at(graph.seq, row));
-        this.members.forgetIfIdle(member);
-      }
+      this.members.get(nodeId)?.held.delete(graph.at(graph.seq, row));
     }
     this.setPhase(row, Phase.SETTLING);
   }

@@ -59,6 +59,11 @@ export class Scheduler {
     return next === NONE ? Infinity : this.state.graph.at(this.state.graph.runAtMs, next);
   }
 
+  /** The nodes that hold a lease. */
+  get holders(): readonly number[] {
+    return [...this.state.members.all()].filter((m) => m.held.size > 0).map((m) => m.nodeId);
+  }
+
   get counts(): SchedulerCounts {
     const { state } = this;
     let ready = 0;
@@ -172,7 +177,6 @@ export class Scheduler {
       if (row === NONE || state.graph.phase[row] !== Phase.LEASED) continue;
       state.outbox.reclaim(nodeId, seq, state.graph.at(state.graph.leaseSeq, row));
     }
-    state.members.forgetIfIdle(member);
   }
 
   private releaseDue(): void {

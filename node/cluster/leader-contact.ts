@@ -1,0 +1,306 @@
+import type { Clock } from '../base/clock.ts';
+import { toError } from '../base/errors.ts';
+import type { Aborts, FromLeader, FromNode, Grants, Hello } from '../core/messages.ts';
+import type { Timings } from '../core/timings.ts';
+import type { Log } from './ports.ts';
+import { Teller, type ToldOutcome } from './teller.ts';
+
+/**
+ * A node's side of the one stream to the leader, and the keeper of the node's lease.
+ *
+ * It follows whoever the term row names: dials when a leader of a term not below the highest seen
+ * appears, and drops the stream for a newer one. It refuses every frame of a lower term than it has
+ * seen, so that a deposed leader cannot even hand out work. On each new stream it says, in this order:
+ * who it is, what it has settled and nobody acknowledged, what it holds. The order matters: the leader
+ * judges leases by the inventory, and must know of the settled ones first.
+ *
+ * The lease: one heartbeat a second renews it through the leader. Where no leader has answered for three
+ * of them, the node renews it itself (a lease of a node needs no leader's authority). Time counts from
+ * the *send* of the last renewal that was accepted; when `abortMs` have passed since, every task is
+ * interrupted, because the leader may hand them to others after `leaseMs`. Where the database holds
+ * this incarnation for dead, it is over: `onBuried`, and the node begins anew under another number.
+ */
+export interface LeaderContactDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly timings: Timings;
+  readonly hello: Omit<Hello, 'termSeen'>;
+  dial(options: {
+    readonly address: string;
+    readonly hello: Hello;
+    readonly connectTimeoutMs: number;
+    readonly onMessage: (message: FromLeader) => void;
+    readonly onClosed: (reason: string) => void;
+  }): LeaderStream;
+  /** Renews this node's lease in the database; false where it holds the node for dead. */
+  renew(): Promise<boolean>;
+  readonly worker: WorkerPort;
+  setLinkHealthy(isHealthy: boolean): void;
+  observeTerm(term: number): void;
+  onBuried(): void;
+}
+
+export interface LeaderStream {
+  send(frame: FromNode): void;
+  close(): void;
+  readonly lastHeardMs: () => number;
+}
+
+export interface WorkerPort {
+  readonly inventory: { readonly seqs: readonly number[]; readonly leaseSeqs: readonly number[] };
+  accept(grants: Grants): void;
+  abort(aborts: Aborts): void;
+  interruptAll(code: 'lease_lost'): void;
+  markStarted(): Promise<void>;
+}
+
+type EndedListener = (seqs: readonly number[], codes: readonly number[]) => void;
+
+interface Stream {
+  readonly term: number;
+  readonly address: string;
+  readonly stream: LeaderStream;
+  readonly sentAtMs: Map<number, number>;
+  heartbeats: number;
+  processed: number;
+}
+
+/** How often silence and the lease are looked at. */
+const WATCH_MS = 100;
+const CONNECT_TIMEOUT_MS = 1000;
+/** A leader that refused or could not be reached is dialled again after this. */
+const REDIAL_MS = 50;
+
+export class LeaderContact {
+  private readonly deps: LeaderContactDeps;
+  private readonly teller = new Teller();
+  private readonly endedListeners = new Set<EndedListener>();
+  private readonly termListeners = new Set<() => void>();
+  private readonly stopping = new AbortController();
+  private current: Stream | undefined;
+  private termSeen = 0;
+  private nextDialMs = 0;
+  private lastRenewedMs: number;
+  private lastBeatMs = -Infinity;
+  private isRenewing = false;
+  private isBuried = false;
+  private isHealthy = false;
+  private isDraining = false;
+  private watching: Promise<void> = Promise.resolve();
+
+  /** The node must have been registered just now: its lease counts from here. */
+  constructor(deps: LeaderContactDeps) {
+    this.deps = deps;
+    this.lastRenewedMs = deps.clock.monotonicMs();
+  }
+
+  start(): void {
+    this.watching = this.watch();
+  }
+
+  async stop(): Promise<void> {
+    this.stopping.abort(new Error('the node stops'));
+    await this.watching;
+    this.hangUp('the node stops');
+  }
+
+  /** Called for each reading of the term row. */
+  follow(leader: { readonly term: number; readonly grpcAddress: string }): void {
+    const { clock, log } = this.deps;
+    if (this.stopping.signal.aborted || leader.term < this.termSeen) return;
+    if (this.current?.term === leader.term && this.current.address === leader.grpcAddress) return;
+    if (clock.monotonicMs() < this.nextDialMs) return;
+    this.nextDialMs = clock.monotonicMs() + REDIAL_MS;
+    this.hangUp('another leader was seen');
+    const { grpcAddress: address, term } = leader;
+    const stream = this.deps.dial({
+      address,
+      hello: { ...this.deps.hello, termSeen: this.termSeen },
+      connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      onMessage: (message) => {
+        if (this.current === opened) this.onMessage(opened, message);
+      },
+      onClosed: (reason) => {
+        log.debug('The stream to the leader closed.', { term, address, reason });
+        if (this.current !== opened) return;
+        this.current = undefined;
+        this.setHealthy(false);
+      },
+    });
+    const opened: Stream = {
+      term,
+      address,
+      stream,
+      sentAtMs: new Map(),
+      heartbeats: 0,
+      processed: 0,
+    };
+    this.current = opened;
+    const told = this.teller.tellAgain();
+    if (told !== undefined) stream.send({ told });
+    this.beat();
+  }
+
+  /** Outcomes that the database has accepted. */
+  tell(outcomes: readonly ToldOutcome[]): void {
+    const told = this.teller.tell(outcomes);
+    this.current?.stream.send({ told });
+  }
+
+  /** The inbox has something. */
+  look(): void {
+    this.current?.stream.send({ look: true });
+  }
+
+  subscribe(seqs: readonly number[]): void {
+    this.current?.stream.send({ watch: seqs });
+  }
+
+  unsubscribe(seqs: readonly number[]): void {
+    this.current?.stream.send({ unwatch: seqs });
+  }
+
+  onEnded(listener: EndedListener): () => void {
+    this.endedListeners.add(listener);
+    return () => this.endedListeners.delete(listener);
+  }
+
+  onTerm(listener: () => void): () => void {
+    this.termListeners.add(listener);
+    return () => this.termListeners.delete(listener);
+  }
+
+  /** From now on every heartbeat says that this node takes no more work. */
+  drain(): void {
+    this.isDraining = true;
+    this.beat();
+  }
+
+  /** Whether a leader answers, and the lease is safe. */
+  get hasLeader(): boolean {
+    return this.isHealthy;
+  }
+
+  /** Whether everything settled has been acknowledged by a leader. */
+  get isAllTold(): boolean {
+    return this.teller.size === 0;
+  }
+
+  private onMessage(from: Stream, message: FromLeader): void {
+    const { worker } = this.deps;
+    if (message.term < this.termSeen) {
+      this.hangUp('a leader of an earlier term spoke');
+      return;
+    }
+    if (message.term > this.termSeen) {
+      this.termSeen = message.term;
+      this.deps.observeTerm(message.term);
+    }
+    if (from.processed === 0) {
+      for (const listener of this.termListeners) listener();
+    }
+    this.setHealthy(true);
+    if (message.grants !== undefined) worker.accept(message.grants);
+    for (const aborts of message.aborts ?? []) worker.abort(aborts);
+    if (message.answer !== undefined) this.onAnswer(from, message.answer);
+    if (message.toldThrough !== undefined && message.toldThrough > 0) {
+      this.teller.acknowledge(message.toldThrough);
+    }
+    const { ended } = message;
+    if (ended !== undefined && ended.seqs.length > 0) {
+      for (const listener of this.endedListeners) listener(ended.seqs, ended.codes);
+    }
+    from.processed = message.number;
+    if (message.goodbye === true) this.hangUp('the leader left its office');
+  }
+
+  private onAnswer(from: Stream, answer: { number: number; renewed: boolean }): void {
+    const sentAtMs = from.sentAtMs.get(answer.number);
+    for (const number of from.sentAtMs.keys()) {
+      if (number <= answer.number) from.sentAtMs.delete(number);
+    }
+    if (!answer.renewed) this.bury();
+    else if (sentAtMs !== undefined) this.renewedAt(sentAtMs);
+  }
+
+  private beat(): void {
+    const { current, deps } = this;
+    if (current === undefined) return;
+    this.lastBeatMs = deps.clock.monotonicMs();
+    current.heartbeats += 1;
+    current.sentAtMs.set(current.heartbeats, this.lastBeatMs);
+    current.stream.send({
+      heartbeat: {
+        number: current.heartbeats,
+        processed: current.processed,
+        draining: this.isDraining,
+        ...deps.worker.inventory,
+      },
+    });
+  }
+
+  private async watch(): Promise<void> {
+    const { clock, timings, log, worker } = this.deps;
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      const nowMs = clock.monotonicMs();
+      const heardMs = this.current?.stream.lastHeardMs();
+      if (heardMs !== undefined && nowMs - heardMs > timings.linkSilenceMs) this.setHealthy(false);
+      const sinceRenewalMs = nowMs - this.lastRenewedMs;
+      if (sinceRenewalMs >= timings.abortMs) worker.interruptAll('lease_lost');
+      if (nowMs - this.lastBeatMs >= timings.renewMs) {
+        this.beat();
+        this.lastBeatMs = nowMs;
+        worker.markStarted().catch((thrown: unknown) => {
+          log.warn('Starts of tasks could not be written down.', { error: toError(thrown) });
+        });
+      }
+      if (sinceRenewalMs >= 3 * timings.renewMs) void this.renewAlone();
+      await clock.sleep(WATCH_MS, signal).catch(() => undefined);
+    }
+  }
+
+  /** Never rejects: a failure leaves the lease as it is, and the next round tries again. */
+  private async renewAlone(): Promise<void> {
+    if (this.isRenewing || this.isBuried) return;
+    this.isRenewing = true;
+    const sentAtMs = this.deps.clock.monotonicMs();
+    try {
+      if (await this.deps.renew()) this.renewedAt(sentAtMs);
+      else this.bury();
+    } catch (thrown) {
+      this.deps.log.warn('The lease of this node could not be renewed.', {
+        error: toError(thrown),
+        since_renewal_ms: Math.round(sentAtMs - this.lastRenewedMs),
+      });
+    } finally {
+      this.isRenewing = false;
+    }
+  }
+
+  private renewedAt(sentAtMs: number): void {
+    this.lastRenewedMs = Math.max(this.lastRenewedMs, sentAtMs);
+  }
+
+  private bury(): void {
+    if (this.isBuried || this.stopping.signal.aborted) return;
+    this.isBuried = true;
+    this.deps.worker.interruptAll('lease_lost');
+    this.deps.onBuried();
+  }
+
+  private hangUp(reason: string): void {
+    const { current } = this;
+    if (current === undefined) return;
+    this.deps.log.debug('Leaving the stream to a leader.', { term: current.term, reason });
+    this.current = undefined;
+    current.stream.close();
+    this.setHealthy(false);
+  }
+
+  private setHealthy(isHealthy: boolean): void {
+    if (this.isHealthy === isHealthy) return;
+    this.isHealthy = isHealthy;
+    this.deps.setLinkHealthy(isHealthy);
+  }
+}

@@ -1,0 +1,54 @@
+import type { SettledAs, Told } from '../core/messages.ts';
+
+/** An outcome that the database has accepted. */
+export interface ToldOutcome {
+  readonly seq: number;
+  readonly leaseSeq: number;
+  readonly settledAs: SettledAs;
+  readonly nextLeaseSeq: number;
+  readonly attempt: number;
+  readonly runAtMs: number;
+}
+
+/**
+ * What this node has settled and no leader has acknowledged. It is told again on each new stream, until
+ * a leader of the current term says that it is applied. Bounded by the leases of the node: without a
+ * leader there are no new ones.
+ */
+export class Teller {
+  private pending: { readonly number: number; readonly outcomes: readonly ToldOutcome[] }[] = [];
+  private lastNumber = 0;
+
+  get size(): number {
+    return this.pending.reduce((sum, { outcomes }) => sum + outcomes.length, 0);
+  }
+
+  tell(outcomes: readonly ToldOutcome[]): Told {
+    this.lastNumber += 1;
+    this.pending.push({ number: this.lastNumber, outcomes });
+    return toColumns(this.lastNumber, outcomes);
+  }
+
+  acknowledge(through: number): void {
+    this.pending = this.pending.filter(({ number }) => number > through);
+  }
+
+  /** Everything pending as one message of a new number, for a new stream; undefined for nothing. */
+  tellAgain(): Told | undefined {
+    const outcomes = this.pending.flatMap((told) => told.outcomes);
+    this.pending = [];
+    return outcomes.length === 0 ? undefined : this.tell(outcomes);
+  }
+}
+
+function toColumns(number: number, outcomes: readonly ToldOutcome[]): Told {
+  return {
+    number,
+    seqs: outcomes.map((outcome) => outcome.seq),
+    leaseSeqs: outcomes.map((outcome) => outcome.leaseSeq),
+    settledAs: outcomes.map((outcome) => outcome.settledAs),
+    nextLeaseSeqs: outcomes.map((outcome) => outcome.nextLeaseSeq),
+    attempts: outcomes.map((outcome) => outcome.attempt),
+    runAtMs: outcomes.map((outcome) => outcome.runAtMs),
+  };
+}

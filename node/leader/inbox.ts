@@ -1,0 +1,151 @@
+import type { Clock, Rng } from '../base/clock.ts';
+import { Waker } from '../base/waker.ts';
+import type { Mailbox } from './mailbox.ts';
+import type { InboxRow, Leadership, LogPort, ReaderPort, WriterPort } from './ports.ts';
+import { persist, untilDone, type RetryDeps } from './until-done.ts';
+
+/**
+ * What the API has written and the leader has yet to apply. A word on a stream says "look now"; once a
+ * second it is read anyway. A row is deleted, under the fence, only after what it asks for is done: a
+ * leader that dies in between leaves it to the next one, and everything here may be done twice.
+ *
+ * There is no watermark over the numbers of the rows: a commit that took long shows up late under a low
+ * number, and would never be found (measured).
+ */
+export interface InboxDeps extends RetryDeps {
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly log: LogPort;
+  readonly reader: ReaderPort;
+  readonly writer: WriterPort;
+  readonly leadership: Leadership;
+  readonly mailbox: Mailbox;
+}
+
+interface Range {
+  readonly firstSeq: number;
+  lastSeq: number;
+}
+
+const ROWS_MAX = 1000;
+const PAGE_ROWS = 5000;
+/** Ranges this near are read as one. */
+const GAP_MAX = 100;
+const POLL_MS = 1000;
+const REVIVE_ROWS_MAX = 1000;
+
+export class Inbox {
+  private readonly deps: InboxDeps;
+  private readonly waker: Waker;
+  /** Loads that the leader begins count down from -1; those of the scheduler count up from 1. */
+  private lastLoad = -1;
+
+  constructor(deps: InboxDeps) {
+    this.deps = deps;
+    this.waker = new Waker(deps.clock);
+  }
+
+  /** There is something new, probably. */
+  look(): void {
+    this.waker.wake();
+  }
+
+  async run(): Promise<void> {
+    const { signal } = this.deps.leadership;
+    await untilDone(signal, async () => {
+      while (!signal.aborted) {
+        while (await this.runOnce());
+        await this.waker.wait(POLL_MS, signal);
+      }
+    });
+  }
+
+  /** Applies what is there; true when there may be more. */
+  private async runOnce(): Promise<boolean> {
+    const { reader, writer } = this.deps;
+    const rows = await this.persist('inbox', () => reader.inbox(ROWS_MAX));
+    if (rows.length === 0) return false;
+    await this.applySubmitted(rows);
+    await this.applyCancels(rows);
+    await this.applyRetries(rows);
+    const inboxIds = rows.map((row) => row.inboxId);
+    await this.persist('inbox_delete', () => writer.deleteInboxMany(inboxIds));
+    return rows.length === ROWS_MAX;
+  }
+
+  private async applySubmitted(rows: readonly InboxRow[]): Promise<void> {
+    const isLoad = (row: InboxRow): boolean => row.kind === 'submitted' || row.kind === 'patched';
+    for (const range of mergeRanges(rows.filter(isLoad))) await this.loadRange(range);
+  }
+
+  /** Pages of the live set; while they come, a dependency without a row may be in a later one. */
+  private async loadRange({ firstSeq, lastSeq }: Range): Promise<void> {
+    const { reader, mailbox } = this.deps;
+    const load = (this.lastLoad -= 1);
+    mailbox.post({ kind: 'load-started', load, isPaged: true });
+    let afterSeq = firstSeq - 1;
+    for (;;) {
+      const from = afterSeq;
+      const page = await this.persist('page', () => reader.liveAfter(from, lastSeq, PAGE_ROWS));
+      const isLast = page.seqs.length < PAGE_ROWS;
+      if (isLast) {
+        await mailbox.postAndWait(
+          { kind: 'tasks-loaded', rows: page },
+          { kind: 'load-ended', load, isPaged: true },
+        );
+        return;
+      }
+      await mailbox.postAndWait({ kind: 'tasks-loaded', rows: page });
+      afterSeq = page.seqs.at(-1) as number;
+    }
+  }
+
+  private async applyCancels(rows: readonly InboxRow[]): Promise<void> {
+    const seqs = seqsOf(rows, 'cancel');
+    if (seqs.length === 0) return;
+    await this.deps.mailbox.postAndWait({ kind: 'cancels-requested', seqs });
+  }
+
+  /** The task itself and whatever was SKIPPED because of it come back, parents first. */
+  private async applyRetries(rows: readonly InboxRow[]): Promise<void> {
+    const { reader, writer, mailbox } = this.deps;
+    const asked = seqsOf(rows, 'retry');
+    if (asked.length === 0) return;
+    const below = await this.persist('skipped_below', () => reader.skippedBelow(asked));
+    for (let from = 0; from < below.length; from += REVIVE_ROWS_MAX) {
+      const chunk = below.slice(from, from + REVIVE_ROWS_MAX);
+      const revived = await this.persist('revive', () => writer.reviveMany(chunk));
+      this.deps.log.info('Ended tasks were revived.', { count: revived.length });
+    }
+    const load = (this.lastLoad -= 1);
+    mailbox.post({ kind: 'load-started', load, isPaged: true });
+    for (let from = 0; from < below.length; from += PAGE_ROWS) {
+      const page = below.slice(from, from + PAGE_ROWS);
+      const loaded = await this.persist('load', () => reader.live(page));
+      await mailbox.postAndWait({ kind: 'tasks-loaded', rows: loaded });
+    }
+    await mailbox.postAndWait({ kind: 'load-ended', load, isPaged: true });
+  }
+
+  private persist<T>(what: string, run: () => Promise<T>): Promise<T> {
+    return persist(this.deps, this.deps.leadership.signal, what, run);
+  }
+}
+
+/** Ranges in order, with those that touch or nearly touch made one. */
+export function mergeRanges(rows: readonly Range[]): readonly Range[] {
+  const merged: Range[] = [];
+  for (const { firstSeq, lastSeq } of [...rows].sort((a, b) => a.firstSeq - b.firstSeq)) {
+    const last = merged.at(-1);
+    if (last !== undefined && firstSeq <= last.lastSeq + GAP_MAX) {
+      last.lastSeq = Math.max(last.lastSeq, lastSeq);
+    } else {
+      merged.push({ firstSeq, lastSeq });
+    }
+  }
+  return merged;
+}
+
+function seqsOf(rows: readonly InboxRow[], kind: InboxRow['kind']): number[] {
+  return [...new Set(rows.filter((row) => row.kind === kind).flatMap((row) => row.seqs))];
+}

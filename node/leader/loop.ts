@@ -1,0 +1,182 @@
+import type { Clock, Rng } from '../base/clock.ts';
+import { toError } from '../base/errors.ts';
+import { Scheduler } from '../core/scheduler.ts';
+import type { Timings } from '../core/timings.ts';
+import { DatabaseClock } from './database-clock.ts';
+import { Inbox } from './inbox.ts';
+import { Mailbox } from './mailbox.ts';
+import { Performer } from './perform.ts';
+import type {
+  LeaderMetricsPort,
+  Leadership,
+  LinkHandlers,
+  LinkToNode,
+  LogPort,
+  ProcessesPort,
+  ReaderPort,
+  RenewerPort,
+  WriterPort,
+} from './ports.ts';
+import { Reaper } from './reaper.ts';
+import { Roster } from './roster.ts';
+import { takeOver } from './takeover.ts';
+import { untilDone } from './until-done.ts';
+
+/**
+ * One term of office: what the leader does, from the moment the term is its own until the signal of
+ * the term aborts. Start here.
+ *
+ *   what happened ─▶ mailbox ─▶ scheduler.step ─▶ perform ─▶ what came of it ─▶ mailbox …
+ *   (streams, inbox, database, time)   (pure)      (durable, sent, told, read)
+ *
+ * The loop is serial: one step, then its effects, then the next step. Writes are awaited in it, because
+ * nothing may be sent before it is durable; reads run beside it and post what they found. Batches make
+ * it fast: whatever arrives while a commit is under way is the next step's batch.
+ *
+ * Beside the loop run: the takeover (reading the live set, the first act of a term), the inbox (what
+ * the API has submitted, edited, cancelled), the reaper (renewals, and the leases of the dead), the
+ * beat (a word on each stream, so that a silent leader is noticed).
+ *
+ * Failures: a write that fails is tried again, which its guards make safe; while that lasts the loop
+ * makes no progress, `progressMs` stands still, and the elector lets the office go. A write whose fence
+ * counts 0 ends the term at once. What the leader forgets with its memory is in PostgreSQL, and the
+ * next leader reads it there.
+ *
+ * What it does not promise: that it is the only one who believes to lead. The fence in each statement
+ * sees to it that only one can write.
+ */
+export interface LeaderDeps {
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly log: LogPort;
+  readonly metrics: LeaderMetricsPort;
+  readonly timings: Timings;
+  readonly reader: ReaderPort;
+  /** Writes under the fence of this very term. */
+  readonly writer: WriterPort;
+  readonly renewer: RenewerPort;
+  readonly processes: ProcessesPort;
+  readonly isDeposedError: (error: Error) => boolean;
+  /** A later term exists: the office is over. */
+  readonly onDeposed: (reason: string) => void;
+}
+
+/** The longest sleep of an idle loop: it must show progress more often than `progressMs`. */
+const IDLE_MS = 200;
+const HOUSEKEEPING_MS = 1000;
+
+export class LeaderLoop {
+  private readonly deps: LeaderDeps;
+  private readonly leadership: Leadership;
+  private readonly scheduler = new Scheduler();
+  private readonly mailbox: Mailbox;
+  private readonly databaseClock: DatabaseClock;
+  private readonly roster: Roster;
+  private readonly performer: Performer;
+  private readonly inbox: Inbox;
+  private readonly reaper: Reaper;
+  private lastProgressMs: number;
+
+  constructor(deps: LeaderDeps, leadership: Leadership) {
+    this.deps = deps;
+    this.leadership = leadership;
+    this.lastProgressMs = deps.clock.monotonicMs();
+    this.mailbox = new Mailbox(deps.clock);
+    this.databaseClock = new DatabaseClock(deps.clock);
+    const shared = { ...deps, leadership, mailbox: this.mailbox };
+    this.inbox = new Inbox(shared);
+    this.roster = new Roster({
+      ...shared,
+      onLook: () => {
+        this.inbox.look();
+      },
+      onUnlinked: () => {
+        this.reaper.look();
+      },
+    });
+    this.performer = new Performer({ ...shared, roster: this.roster });
+    this.reaper = new Reaper({
+      ...shared,
+      roster: this.roster,
+      databaseClock: this.databaseClock,
+      holders: () => this.scheduler.holders,
+    });
+  }
+
+  /** When the loop last began a round; the elector withholds its heartbeat when this grows old. */
+  get progressMs(): number {
+    return this.lastProgressMs;
+  }
+
+  /** A node has said hello. */
+  accept(link: LinkToNode): LinkHandlers | { readonly refused: string } {
+    if (link.hello.termSeen > this.leadership.term) {
+      this.deps.onDeposed('a node has seen a later term');
+      return { refused: 'not the leader' };
+    }
+    return this.roster.accept(link);
+  }
+
+  /** Runs until the term ends; rejects on a bug only, which ends the term. */
+  async run(): Promise<void> {
+    const { signal, term } = this.leadership;
+    const { log } = this.deps;
+    const beside = [
+      takeOver({
+        ...this.deps,
+        leadership: this.leadership,
+        mailbox: this.mailbox,
+        databaseClock: this.databaseClock,
+      }).then(() => this.inbox.run()),
+      this.reaper.run(),
+      this.keepHouse(),
+    ];
+    try {
+      while (!signal.aborted) await this.runOnce();
+    } catch (thrown) {
+      if (!signal.aborted) throw thrown;
+      log.debug('The last round of a term was cut short.', { term, error: toError(thrown) });
+    } finally {
+      this.roster.closeAll();
+      this.deps.metrics.clearLeaderGauges();
+    }
+    await Promise.all(beside);
+  }
+
+  private async runOnce(): Promise<void> {
+    const { mailbox, scheduler, databaseClock } = this;
+    const waitMs = Math.min(IDLE_MS, Math.max(0, scheduler.nextDueMs - databaseClock.nowMs()));
+    await mailbox.wait(waitMs, this.leadership.signal);
+    this.lastProgressMs = this.deps.clock.monotonicMs();
+    if (this.leadership.signal.aborted) return;
+    const { events, done } = mailbox.take();
+    const effects = scheduler.step(databaseClock.nowMs(), events);
+    await this.performer.perform(effects);
+    done();
+  }
+
+  /** A word on each stream, and the gauges. */
+  private async keepHouse(): Promise<void> {
+    const { clock, timings, metrics } = this.deps;
+    const { signal } = this.leadership;
+    let gaugesMs = -Infinity;
+    await untilDone(signal, async () => {
+      while (!signal.aborted) {
+        this.roster.beat();
+        if (clock.monotonicMs() - gaugesMs >= HOUSEKEEPING_MS) {
+          gaugesMs = clock.monotonicMs();
+          const { tasks, ready, leased } = this.scheduler.counts;
+          metrics.leaderGauges({
+            queued: tasks - leased,
+            running: leased,
+            ended: undefined,
+            ready,
+            leases: leased,
+            nodes: this.roster.counts,
+          });
+        }
+        await clock.sleep(timings.linkSilenceMs * 0.4, signal);
+      }
+    });
+  }
+}

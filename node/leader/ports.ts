@@ -1,0 +1,133 @@
+import type { LiveRows } from '../core/events.ts';
+import type { FromLeader, FromNode, Hello } from '../core/messages.ts';
+import type { EndCode } from '../core/task.ts';
+
+/** What the leader needs of the world; the store, the wire and node.ts satisfy it by shape. */
+export interface WriterPort {
+  leaseMany(
+    seqs: readonly number[],
+    leaseSeqs: readonly number[],
+    nodeIds: readonly number[],
+  ): Promise<Persisted>;
+  skipMany(seqs: readonly number[]): Promise<Persisted>;
+  cancelMany(
+    seqs: readonly number[],
+  ): Promise<Persisted & { readonly markedSeqs: readonly number[] }>;
+  takeBackMany(
+    nodeId: number,
+    seqs: readonly number[],
+    leaseSeqs: readonly number[],
+    outcome: 'lost' | 'released',
+  ): Promise<{
+    readonly seqs: readonly number[];
+    readonly nextLeaseSeqs: readonly number[];
+    readonly losses: readonly number[];
+    readonly cancelledSeqs: readonly number[];
+  }>;
+  buryNode(nodeId: number, isProvenDead: boolean, guardMs: number): Promise<boolean>;
+  reviveMany(seqs: readonly number[]): Promise<readonly number[]>;
+  deleteInboxMany(inboxIds: readonly number[]): Promise<void>;
+  addEvent(
+    kind: string,
+    nodeName: string,
+    detail: Readonly<Record<string, unknown>>,
+  ): Promise<void>;
+}
+
+export interface Persisted {
+  readonly seqs: readonly number[];
+  readonly leaseSeqs: readonly number[];
+}
+
+export interface InboxRow {
+  readonly inboxId: number;
+  readonly kind: 'submitted' | 'patched' | 'cancel' | 'retry';
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  readonly seqs: readonly number[];
+}
+
+export interface NodeRow {
+  readonly nodeId: number;
+  readonly name: string;
+  readonly state: 'alive' | 'draining' | 'left' | 'dead';
+  readonly isExpired: boolean;
+  readonly leaseUntilMs: number;
+  readonly bootId: string;
+  readonly pidNamespace: string;
+  readonly pid: number;
+  readonly pidStarted: string;
+  readonly processGroups: readonly number[];
+}
+
+export interface ReaderPort {
+  liveAfter(afterSeq: number, lastSeq: number, limit: number): Promise<LiveRows>;
+  live(seqs: readonly number[]): Promise<LiveRows>;
+  resolve(seqs: readonly number[]): Promise<{
+    readonly seqs: readonly number[];
+    readonly codes: readonly (EndCode | 0)[];
+  }>;
+  ended(seqs: readonly number[]): Promise<{
+    readonly seqs: readonly number[];
+    readonly codes: readonly EndCode[];
+    readonly leaseSeqs: readonly number[];
+  }>;
+  inbox(limit: number): Promise<readonly InboxRow[]>;
+  clockMs(): Promise<number>;
+  nodes(alsoIds: readonly number[]): Promise<readonly NodeRow[]>;
+  handledTypes(): Promise<ReadonlyMap<string, number>>;
+  skippedBelow(seqs: readonly number[]): Promise<readonly number[]>;
+}
+
+export interface RenewerPort {
+  renewMany(
+    nodeIds: readonly number[],
+    leaseMs: number,
+  ): Promise<readonly { readonly nodeId: number; readonly leaseUntilMs: number }[]>;
+}
+
+/** Processes of this machine; what is not certain is answered with false. */
+export interface ProcessesPort {
+  isProvenDead(node: NodeRow): boolean;
+  /** Sends SIGKILL to a process group; true when nothing of it is left. */
+  killGroup(group: number): boolean;
+}
+
+export interface LinkToNode {
+  readonly hello: Hello;
+  send(frame: Omit<FromLeader, 'number'>): number;
+  close(): void;
+}
+
+export interface LinkHandlers {
+  onMessage(message: FromNode): void;
+  onClosed(): void;
+}
+
+export interface LogPort {
+  debug(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  info(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  error(message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+export interface LeaderMetricsPort {
+  leaderGauges(gauges: {
+    readonly queued: number;
+    readonly running: number;
+    readonly ended: undefined;
+    readonly ready: number;
+    readonly leases: number;
+    readonly nodes: { readonly alive: number; readonly draining: number };
+  }): void;
+  clearLeaderGauges(): void;
+  leasesReclaimed(count: number): void;
+  committed(statement: string, size: number, seconds: number): void;
+}
+
+/** One term of office; `signal` aborts at its end, before anything else. */
+export interface Leadership {
+  readonly term: number;
+  readonly signal: AbortSignal;
+  isTrusted(): boolean;
+}

@@ -1,0 +1,87 @@
+import type { SettledAs } from '../core/messages.ts';
+
+/** What the worker needs of the world; the store and the node's link satisfy it by shape. */
+export interface Work {
+  readonly seq: number;
+  readonly id: string;
+  readonly type: string;
+  /** JSON text, or null. */
+  readonly payload: string | null;
+  readonly durationMs: number | null;
+  readonly maxAttempts: number;
+  readonly timeoutMs: number | null;
+  readonly backoff: { readonly isFixed: boolean; readonly baseMs: number; readonly maxMs: number };
+  readonly isTypeHandled: boolean;
+}
+
+export interface CompletedColumns {
+  readonly seqs: readonly number[];
+  readonly leaseSeqs: readonly number[];
+  readonly startedAgoMs: readonly number[];
+  readonly finishedAgoMs: readonly number[];
+  readonly results: readonly string[];
+}
+
+export interface SettledColumns {
+  readonly seqs: readonly number[];
+  readonly leaseSeqs: readonly number[];
+  readonly settledAs: readonly SettledAs[];
+  readonly delayMs: readonly number[];
+  readonly startedAgoMs: readonly (number | null)[];
+  readonly finishedAgoMs: readonly number[];
+  readonly errors: readonly (string | null)[];
+}
+
+export interface Settlement {
+  readonly seq: number;
+  readonly settledAs: SettledAs;
+  readonly nextLeaseSeq: number;
+  readonly attempt: number;
+  readonly runAtMs: number;
+}
+
+/** Every call has a deadline of its own; a lost connection rejects, and the caller tries again. */
+export interface LeaseStorePort {
+  work(seqs: readonly number[]): Promise<readonly Work[]>;
+  deaths(seq: number): Promise<number>;
+  markStarted(
+    seqs: readonly number[],
+    leaseSeqs: readonly number[],
+    agoMs: readonly number[],
+  ): Promise<void>;
+  completeMany(done: CompletedColumns): Promise<readonly number[]>;
+  settleMany(done: SettledColumns): Promise<readonly Settlement[]>;
+  verifyMany(
+    seqs: readonly number[],
+    leaseSeqs: readonly number[],
+  ): Promise<readonly Settlement[]>;
+}
+
+/** Whether an error of the store is about the data of a statement, and not about reaching it. */
+export type IsDataError = (error: Error) => boolean;
+
+export interface LogPort {
+  debug(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  info(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  error(message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+export interface FinishedFacts {
+  readonly type: string;
+  readonly status: string;
+  readonly runSeconds: number;
+  readonly queueSeconds: number;
+}
+
+export interface WorkerMetricsPort {
+  tasksFinished(batch: readonly FinishedFacts[]): void;
+  staleOutcomes(count: number): void;
+  committed(statement: string, size: number, seconds: number): void;
+  setSlots(total: number, used: number): void;
+}
+
+/** A settlement with the lease it was made under, as the leader is told. */
+export interface ToldSettlement extends Settlement {
+  readonly leaseSeq: number;
+}

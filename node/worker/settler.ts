@@ -1,0 +1,256 @@
+import { fullJitterMs } from '../base/backoff.ts';
+import type { Clock, Rng } from '../base/clock.ts';
+import { toError } from '../base/errors.ts';
+import { SettledAs } from '../core/messages.ts';
+import type { Outcome } from './executor.ts';
+import type {
+  FinishedFacts,
+  IsDataError,
+  LeaseStorePort,
+  LogPort,
+  Settlement,
+  ToldSettlement,
+  WorkerMetricsPort,
+} from './ports.ts';
+
+/**
+ * Commits outcomes in batches, by what is there when the last batch has come back: an idle node
+ * settles one at once, a busy one hundreds. It needs no leader, and keeps what it has through an outage
+ * of the database for as long as that lasts; the number of outcomes kept is bounded by the leases of
+ * the node, because no new ones come while the old ones are held.
+ *
+ * An unknown COMMIT (the answer lost with its connection) is answered by trying again: what the guard
+ * refuses then is looked up by its lease number, and is either accepted before, or stale.
+ *
+ * What it does not promise: that an outcome counts. A lease that was taken back is stale, and its
+ * outcome is dropped and counted; somebody else runs the task.
+ */
+export interface Finished {
+  readonly seq: number;
+  readonly leaseSeq: number;
+  readonly type: string;
+  readonly outcome: Outcome;
+  /** Monotonic instants of this node; null where the task never started. */
+  readonly startedMs: number | null;
+  readonly finishedMs: number;
+  readonly grantedMs: number;
+}
+
+export interface SettlerDeps {
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly log: LogPort;
+  readonly store: LeaseStorePort;
+  readonly isDataError: IsDataError;
+  readonly metrics: WorkerMetricsPort;
+  /** Each outcome comes back here exactly once: accepted with its settlement, or stale. */
+  readonly onSettled: (
+    accepted: readonly ToldSettlement[],
+    stale: readonly { readonly seq: number; readonly leaseSeq: number }[],
+  ) => void;
+}
+
+const BATCH_MAX = 1000;
+const OUTAGE_BACKOFF = { baseMs: 50, maxMs: 1000 };
+
+export class Settler {
+  private readonly deps: SettlerDeps;
+  private queue: Finished[] = [];
+  private running: Promise<void> | undefined;
+  private readonly stopping = new AbortController();
+
+  constructor(deps: SettlerDeps) {
+    this.deps = deps;
+  }
+
+  add(finished: Finished): void {
+    this.queue.push(finished);
+    this.running ??= this.run().finally(() => {
+      this.running = undefined;
+    });
+  }
+
+  get size(): number {
+    return this.queue.length;
+  }
+
+  /** Resolves when everything added is settled, or when stopped. */
+  async idle(): Promise<void> {
+    await this.running;
+  }
+
+  /** Gives up what could not be settled; its leases will be reclaimed. */
+  stop(): void {
+    this.stopping.abort(new Error('the settler is stopped'));
+  }
+
+  private async run(): Promise<void> {
+    // Outcomes of one tick travel together.
+    await Promise.resolve();
+    while (this.queue.length > 0 && !this.stopping.signal.aborted) {
+      const batch = this.queue.splice(0, BATCH_MAX);
+      const completed = batch.filter((item) => item.outcome.kind === 'completed');
+      const others = batch.filter((item) => item.outcome.kind !== 'completed');
+      await Promise.all([
+        this.settleUntilKnown(completed, (items) => this.complete(items)),
+        this.settleUntilKnown(others, (items) => this.settle(items)),
+      ]);
+    }
+  }
+
+  private async settleUntilKnown(
+    items: readonly Finished[],
+    commit: (items: readonly Finished[]) => Promise<readonly Settlement[]>,
+  ): Promise<void> {
+    if (items.length === 0) return;
+    const { clock, rng, log, isDataError } = this.deps;
+    for (let failures = 1; !this.stopping.signal.aborted; failures++) {
+      try {
+        const begunMs = clock.monotonicMs();
+        const settlements = await commit(items);
+        const seconds = (clock.monotonicMs() - begunMs) / 1000;
+        this.deps.metrics.committed('settle', items.length, seconds);
+        await this.report(items, settlements);
+        return;
+      } catch (thrown) {
+        const error = toError(thrown);
+        if (isDataError(error)) {
+          await this.settleApart(items, commit, error);
+          return;
+        }
+        log.warn('Outcomes could not be committed yet.', { error, count: items.length, failures });
+        await clock
+          .sleep(fullJitterMs(OUTAGE_BACKOFF, failures, rng), this.stopping.signal)
+          .catch(() => undefined);
+      }
+    }
+  }
+
+  /** One bad row fails its statement: halve until it stands alone, then fail that task safely. */
+  private async settleApart(
+    items: readonly Finished[],
+    commit: (items: readonly Finished[]) => Promise<readonly Settlement[]>,
+    error: Error,
+  ): Promise<void> {
+    const [only] = items;
+    if (items.length === 1 && only !== undefined) {
+      this.deps.log.error('An outcome cannot be stored.', { error, task_seq: only.seq });
+      const outcome: Outcome = {
+        kind: 'exhausted',
+        error: {
+          code: 'outcome_not_storable',
+          message: 'the database refuses to store the result or error of this task',
+          retryable: false,
+        },
+      };
+      await this.settleUntilKnown([{ ...only, outcome }], (again) => this.settle(again));
+      return;
+    }
+    const half = items.length >> 1;
+    await this.settleUntilKnown(items.slice(0, half), commit);
+    await this.settleUntilKnown(items.slice(half), commit);
+  }
+
+  private async complete(items: readonly Finished[]): Promise<readonly Settlement[]> {
+    const nowMs = this.deps.clock.monotonicMs();
+    const accepted = await this.deps.store.completeMany({
+      seqs: items.map((item) => item.seq),
+      leaseSeqs: items.map((item) => item.leaseSeq),
+      startedAgoMs: items.map((item) => nowMs - (item.startedMs ?? item.finishedMs)),
+      finishedAgoMs: items.map((item) => nowMs - item.finishedMs),
+      results: items.map((item) =>
+        item.outcome.kind === 'completed' ? item.outcome.result : 'null',
+      ),
+    });
+    return accepted.map((seq) => ({
+      seq,
+      settledAs: SettledAs.COMPLETED,
+      nextLeaseSeq: 0,
+      attempt: 0,
+      runAtMs: 0,
+    }));
+  }
+
+  private settle(items: readonly Finished[]): Promise<readonly Settlement[]> {
+    const nowMs = this.deps.clock.monotonicMs();
+    return this.deps.store.settleMany({
+      seqs: items.map((item) => item.seq),
+      leaseSeqs: items.map((item) => item.leaseSeq),
+      settledAs: items.map((item) => toSettledAs(item.outcome)),
+      delayMs: items.map((item) => (item.outcome.kind === 'failed' ? item.outcome.delayMs : 0)),
+      startedAgoMs: items.map((item) => (item.startedMs === null ? null : nowMs - item.startedMs)),
+      finishedAgoMs: items.map((item) => nowMs - item.finishedMs),
+      errors: items.map((item) => errorOf(item.outcome)),
+    });
+  }
+
+  private async report(
+    items: readonly Finished[],
+    settlements: readonly Settlement[],
+  ): Promise<void> {
+    const bySeq = new Map(settlements.map((settlement) => [settlement.seq, settlement]));
+    const refused = items.filter((item) => !bySeq.has(item.seq));
+    if (refused.length > 0) {
+      const found = await this.deps.store.verifyMany(
+        refused.map((item) => item.seq),
+        refused.map((item) => item.leaseSeq),
+      );
+      for (const settlement of found) bySeq.set(settlement.seq, settlement);
+    }
+    const accepted: ToldSettlement[] = [];
+    const stale: Finished[] = [];
+    for (const item of items) {
+      const settlement = bySeq.get(item.seq);
+      if (settlement === undefined) stale.push(item);
+      else accepted.push({ ...settlement, leaseSeq: item.leaseSeq });
+    }
+    if (stale.length > 0) {
+      this.deps.metrics.staleOutcomes(stale.length);
+      this.deps.log.warn('Outcomes came under leases that were over.', { count: stale.length });
+    }
+    this.deps.metrics.tasksFinished(factsOf(items, bySeq));
+    this.deps.onSettled(accepted, stale);
+  }
+}
+
+const STATUS_OF = { 1: 'COMPLETED', 2: 'FAILED', 3: 'CANCELLED', 4: 'SKIPPED' } as const;
+
+/** What ended here, for the metrics; a task that goes back to the queue has not finished. */
+function factsOf(
+  items: readonly Finished[],
+  bySeq: ReadonlyMap<number, Settlement>,
+): FinishedFacts[] {
+  const facts: FinishedFacts[] = [];
+  for (const item of items) {
+    const settledAs = bySeq.get(item.seq)?.settledAs;
+    if (settledAs === undefined) continue;
+    if (settledAs === SettledAs.RETRY || settledAs === SettledAs.RELEASED) continue;
+    const startedMs = item.startedMs ?? item.finishedMs;
+    facts.push({
+      type: item.type,
+      status: STATUS_OF[settledAs],
+      runSeconds: (item.finishedMs - startedMs) / 1000,
+      queueSeconds: (startedMs - item.grantedMs) / 1000,
+    });
+  }
+  return facts;
+}
+
+function toSettledAs(outcome: Outcome): SettledAs {
+  switch (outcome.kind) {
+    case 'completed':
+      return SettledAs.COMPLETED;
+    case 'failed':
+      return SettledAs.RETRY;
+    case 'exhausted':
+      return SettledAs.FAILED;
+    // Without the mark in the row nobody cancelled it: the statement turns this into an end.
+    case 'cancelled':
+    case 'released':
+      return SettledAs.RELEASED;
+  }
+}
+
+function errorOf(outcome: Outcome): string | null {
+  return 'error' in outcome ? JSON.stringify(outcome.error) : null;
+}
