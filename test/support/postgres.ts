@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Client } from 'pg';
 import { openEmbeddedPostgres } from '../../node/store/embedded-postgres.ts';
 import { migrate } from '../../node/store/migrate.ts';
+import { guard } from './guard.ts';
 
 /**
  * One PostgreSQL for the whole run of mocha, started by the first test that wants a database, and
@@ -28,6 +28,12 @@ let server: Promise<Server> | undefined;
 let databases = 0;
 /** Names stay apart where several runs share one server. */
 const RUN = `skein_test_${String(process.pid)}_${Date.now().toString(36)}`;
+
+const STOP_AND_REMOVE = `
+  pid=$(head -n 1 "$1/pgdata/postmaster.pid" 2>/dev/null) || exit 0
+  kill -INT "$pid"
+  for i in $(seq 100); do [ -e "$1/pgdata/postmaster.pid" ] || break; sleep 0.1; done
+  rm -rf "$1"`;
 
 /** A database with the tables of Skein, empty. */
 export async function createTestDatabase(): Promise<TestDatabase> {
@@ -103,37 +109,15 @@ async function startEmbedded(): Promise<{ url: string; stop: () => Promise<void>
     await rm(home, { recursive: true, force: true });
     throw error;
   });
-  const watch = watchOver(embedded.home);
+  const watch = guard(STOP_AND_REMOVE, [embedded.home]);
   return {
     url: embedded.url,
     stop: async () => {
       await embedded.stop();
       await rm(embedded.home, { recursive: true, force: true });
-      watch.kill();
+      watch.takeBack();
     },
   };
-}
-
-/**
- * A shell that reads from this process and, when that ends without having stopped the server (a
- * crash, a kill -9), stops it and removes its folder, so that no run leaves anything behind.
- */
-function watchOver(home: string): { kill: () => void } {
-  const script = `
-    cat >/dev/null
-    pid=$(head -n 1 "$1/pgdata/postmaster.pid" 2>/dev/null) || exit 0
-    kill -INT "$pid"
-    for i in $(seq 100); do [ -e "$1/pgdata/postmaster.pid" ] || break; sleep 0.1; done
-    rm -rf "$1"`;
-  const shell = spawn('/bin/sh', ['-c', script, 'sh', home], {
-    cwd: '/',
-    detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
-  });
-  shell.unref();
-  // The pipe stays open for as long as this process lives, without keeping it alive.
-  (shell.stdin as unknown as { unref: () => void }).unref();
-  return { kill: () => shell.kill() };
 }
 
 function withDatabase(url: string, name: string): string {
