@@ -123,6 +123,11 @@ export class Elector {
     this.#dispatch({ kind: 'link-changed', healthy });
   }
 
+  /** Gives the office up because its work failed or a later term was met; campaigns again later. */
+  depose(reason: string): void {
+    this.#dispatch({ kind: 'duty-failed', reason });
+  }
+
   /** Any term that a peer has shown; a higher one than ours ends our leadership at once. */
   observeTerm(term: number): void {
     this.#dispatch({ kind: 'term-seen', term: toTerm(term) });

@@ -96,12 +96,20 @@ describe('election lock session', () => {
     expect(await idleTimeoutOf(follower)).to.equal('10s');
   });
 
-  it('holds one lock after a thousand heartbeats, and closing the socket frees it', async () => {
+  it('holds the lock once after a thousand heartbeats: one unlock would free it', async () => {
     const holder = await open();
-    const rival = await open();
     await holder.tryLock();
     for (let beat = 0; beat < 1000; beat += 1) await holder.readTerm();
     expect(await advisoryLocks()).to.equal(1);
+    const text = 'select pg_backend_pid() as pid, pg_advisory_unlock($1::int, $2::int) as taken';
+    expect((await holder.ask({ name: 'unlock', text }, LOCK_KEY)).taken).to.equal(true);
+    expect(await advisoryLocks()).to.equal(0);
+  });
+
+  it('frees the lock by closing its socket', async () => {
+    const holder = await open();
+    const rival = await open();
+    await holder.tryLock();
     holder.destroy();
     await takeLock(rival);
     expect(await advisoryLocks()).to.equal(1);

@@ -50,6 +50,20 @@ describe('election', () => {
     expect(old.leaderships[0]?.isTrusted()).to.equal(false);
   });
 
+  it('has its new role, and an aborted signal, before it calls anybody', async () => {
+    const only = await ring.add(QUICK);
+    const seen: unknown[] = [];
+    only.onEntry = ({ what }) => {
+      const term = only.leaderships[0];
+      seen.push([what, only.elector.role, term?.isTrusted(), term?.signal.aborted]);
+    };
+    only.elector.start();
+    await ring.entry((e) => e.what === 'gained');
+    await only.elector.stop();
+    expect(seen[0]).to.deep.equal(['gained', 'leader', true, false]);
+    expect(seen.at(-1)).to.deep.equal(['lost', 'stopped', false, true]);
+  });
+
   it('steps down before a server that it cannot reach frees its lock', async () => {
     const old = await ring.add(LAN);
     old.elector.start();
