@@ -226,6 +226,11 @@ const SESSION_OPTIONS = [
 
 const OID = { int8: 20, json: 114, int8Array: 1016, jsonb: 3802 } as const;
 
+const parserOf = pg.types.getTypeParser as (
+  oid: number,
+  format: 'text' | 'binary',
+) => (text: string) => unknown;
+
 /**
  * A bigint is read as a safe integer, a JSON column as its text: it is passed on, not looked into.
  * Everything else as node-postgres does: timestamps as Date, text[] as an array.
@@ -237,7 +242,7 @@ const TYPES: CustomTypesConfig = {
       if (oid === OID.int8Array) return safeIntegers;
       if (oid === OID.json || oid === OID.jsonb) return (text: string) => text;
     }
-    return pg.types.getTypeParser(oid, format) as (text: string) => unknown;
+    return parserOf(oid, format);
   }) as CustomTypesConfig['getTypeParser'],
 };
 

@@ -1,0 +1,84 @@
+import { errors } from '../base/errors.ts';
+import { json } from './endpoint.ts';
+import type { ApiRequest, ApiResponse, Endpoint } from './endpoint.ts';
+import type { ClusterReaderPort, LeaderPort, MetricsPort, Readiness } from './ports.ts';
+import { nextLink, Query } from './query.ts';
+import { clusterBody, nodeBody } from './views.ts';
+
+/** The cluster, and what a load balancer or a monitor asks of this one node. */
+export interface ClusterDeps {
+  readonly cluster: ClusterReaderPort;
+  readonly leader: LeaderPort;
+  readonly metrics: MetricsPort;
+  readonly readiness: () => Readiness;
+}
+
+export function clusterEndpoints(deps: ClusterDeps): readonly Endpoint[] {
+  const { cluster, leader, metrics, readiness } = deps;
+  return [
+    {
+      method: 'GET',
+      path: '/cluster',
+      handle: async () => json(200, clusterBody(await cluster.cluster())),
+    },
+    {
+      method: 'GET',
+      path: '/nodes',
+      handle: async () => json(200, (await cluster.nodes()).map(nodeBody)),
+    },
+    { method: 'GET', path: '/nodes/:name', handle: (request) => getNode(deps, request) },
+    { method: 'GET', path: '/events', handle: (request) => listEvents(deps, request) },
+    {
+      method: 'GET',
+      path: '/metrics',
+      handle: async () => {
+        const { contentType, body } = await metrics.render();
+        return { status: 200, headers: { 'content-type': contentType }, text: body };
+      },
+    },
+    // The process lives and its event loop turns: nothing else is asked.
+    { method: 'GET', path: '/healthz', handle: () => Promise.resolve(json(200, { status: 'ok' })) },
+    {
+      method: 'GET',
+      path: '/readyz',
+      handle: () => {
+        const { ready, reasons } = readiness();
+        return Promise.resolve(json(ready ? 200 : 503, { ready, reasons }));
+      },
+    },
+    {
+      method: 'GET',
+      path: '/leader',
+      handle: () => {
+        const isLeader = leader.isLeader();
+        return Promise.resolve(json(isLeader ? 200 : 404, { is_leader: isLeader }));
+      },
+    },
+  ];
+}
+
+async function getNode({ cluster }: ClusterDeps, { params }: ApiRequest): Promise<ApiResponse> {
+  const name = params['name'] ?? '';
+  const node = (await cluster.nodes()).find((known) => known.name === name);
+  if (node === undefined) throw errors.notFound(`the node ${name}`);
+  return json(200, nodeBody(node));
+}
+
+async function listEvents({ cluster }: ClusterDeps, request: ApiRequest): Promise<ApiResponse> {
+  const query = new Query(request.query, ['limit', 'cursor']);
+  const limit = query.limit(100);
+  const before = query.cursor();
+  query.throwIfAny();
+  const events = await cluster.events(limit, before);
+  const last = events.at(-1);
+  const next = events.length === limit && last !== undefined ? last.eventId : null;
+  const bodies = events.map(({ eventId, at, kind, node, term, detail }) => ({
+    id: eventId,
+    at: at.toISOString(),
+    kind,
+    node,
+    term,
+    detail: JSON.parse(detail) as unknown,
+  }));
+  return json(200, bodies, nextLink('/events', request.query, next));
+}

@@ -1,0 +1,36 @@
+import type { IncomingMessage } from 'node:http';
+
+/**
+ * One call of the contract as a value: what it answers to, and what it does. Reading the body,
+ * timing, and turning errors into problem documents is the server's, the same for all.
+ */
+export interface Endpoint {
+  readonly method: 'GET' | 'POST' | 'PATCH';
+  /** With parameters in express's way: `/tasks/:id`. */
+  readonly path: string;
+  handle(request: ApiRequest): Promise<ApiResponse>;
+}
+
+export interface ApiRequest {
+  /** Percent-decoded. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: URLSearchParams;
+  readonly message: IncomingMessage;
+  /** Aborted when the client is gone or the server stops. */
+  readonly signal: AbortSignal;
+}
+
+export interface ApiResponse {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** JSON text, unless `content-type` among the headers says otherwise. */
+  readonly text: string;
+}
+
+export function json(
+  status: number,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): ApiResponse {
+  return { status, headers, text: JSON.stringify(body) };
+}

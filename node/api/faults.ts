@@ -1,0 +1,72 @@
+import type { ZodError } from 'zod';
+import { AppError, errors } from '../base/errors.ts';
+import type { Fault } from '../base/errors.ts';
+
+/** Faults named in one answer; a body of a million bad tasks must not become a larger answer. */
+const NAMED_MAX = 1000;
+
+/** What is wrong with a body, collected over the whole of it and then thrown at once. */
+export class Faults {
+  readonly #list: Fault[] = [];
+  #count = 0;
+  #tooLarge: AppError | null = null;
+
+  get isEmpty(): boolean {
+    return this.#count === 0 && this.#tooLarge === null;
+  }
+
+  /** Whether more faults would be counted and no longer named. */
+  get isFull(): boolean {
+    return this.#count >= NAMED_MAX;
+  }
+
+  add(pointer: string, detail: string): void {
+    this.#count += 1;
+    if (this.#list.length < NAMED_MAX) this.#list.push({ pointer, detail });
+  }
+
+  addZod(error: ZodError, base: string): void {
+    for (const issue of error.issues) {
+      const pointer = issue.path.reduce<string>((path, key) => `${path}/${escaped(key)}`, base);
+      if (issue.code === 'unrecognized_keys') {
+        for (const key of issue.keys)
+          this.add(`${pointer}/${escaped(key)}`, 'is not a known field');
+      } else {
+        this.add(pointer, issue.message);
+      }
+    }
+  }
+
+  /** Answered with 413, unless something is wrong beside the size. */
+  addTooLarge(what: string, limit: string): void {
+    this.#tooLarge ??= errors.tooLarge(what, limit);
+  }
+
+  throwIfAny(): void {
+    if (this.#count > 0) {
+      const more = this.#count - this.#list.length;
+      const last = more > 0 ? [{ pointer: '#', detail: `and ${String(more)} more faults` }] : [];
+      throw invalid([...this.#list, ...last]);
+    }
+    if (this.#tooLarge !== null) throw this.#tooLarge;
+  }
+}
+
+/** The whole list is in `errors`; the sentence names the first few. */
+export function invalid(faults: readonly Fault[]): AppError {
+  return new AppError('invalid', sentenceOf(faults), {
+    httpStatus: 400,
+    details: { errors: faults },
+  });
+}
+
+export function sentenceOf(faults: readonly Fault[]): string {
+  const named = faults.slice(0, 3).map((fault) => `${fault.pointer}: ${fault.detail}`);
+  const more = faults.length - named.length;
+  return named.join('; ') + (more > 0 ? `; and ${String(more)} more` : '');
+}
+
+/** One step of a JSON pointer (RFC 6901), cut where a user's key is absurdly long. */
+export function escaped(key: PropertyKey): string {
+  return String(key).slice(0, 256).replaceAll('~', '~0').replaceAll('/', '~1');
+}

@@ -1,0 +1,76 @@
+import type { Batch, BatchOutcome, SingleOutcome, SingleTask } from '../core/submission.ts';
+import type { ClusterRecord, EventRecord, NodeRecord } from '../store/cluster-reader.ts';
+import type { TaskPatch } from '../store/task-changes.ts';
+import type { TaskPage, TaskQuery } from '../store/task-list.ts';
+import type { AttemptRecord, TaskRecord, WaitingFor } from '../store/task-reader.ts';
+import type { GraphNode, WorkflowPage, WorkflowRecord } from '../store/workflow-reader.ts';
+
+/** What the REST face needs of the rest of a node; node.ts joins it with those who have it. */
+
+/** This node's link to the leader. What is said over it are hints: the database has the truth. */
+export interface LeaderPort {
+  /** The inbox has something: look now. */
+  look(): void;
+  /** Whether this very node leads. */
+  isLeader(): boolean;
+}
+
+export interface FeedPort {
+  /** Asks to be told by `onEnded` when these tasks end. */
+  watch(seqs: readonly number[]): void;
+  unwatch(seqs: readonly number[]): void;
+  /** The returned function takes the listener back. */
+  onEnded(listener: (seqs: readonly number[], codes: readonly number[]) => void): () => void;
+  /** A new leader: what was watched must be watched anew. */
+  onTerm(listener: () => void): () => void;
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  readonly reasons: readonly string[];
+}
+
+export interface MetricsPort {
+  httpRequest(method: string, route: string, code: number, seconds: number): void;
+  tasksSubmitted(count: number): void;
+  render(): Promise<{ readonly contentType: string; readonly body: string }>;
+}
+
+export interface LogPort {
+  debug(message: string, fields?: object): void;
+  info(message: string, fields?: object): void;
+  warn(message: string, fields?: object): void;
+  error(message: string, fields?: object): void;
+}
+
+export interface SubmissionsPort {
+  submitOne(task: SingleTask): Promise<SingleOutcome>;
+  submitBatch(batch: Batch): Promise<BatchOutcome>;
+}
+
+export interface TaskReaderPort {
+  find(id: string): Promise<TaskRecord | null>;
+  waitingFor(seq: number): Promise<WaitingFor | null>;
+  attempts(seq: number): Promise<readonly AttemptRecord[]>;
+  endedMany(seqs: readonly number[]): Promise<readonly number[]>;
+  list(query: TaskQuery): Promise<TaskPage>;
+}
+
+export interface TaskChangesPort {
+  tryPatch(seq: number, patch: TaskPatch): Promise<boolean>;
+  tryCancel(seq: number): Promise<boolean>;
+  tryRetry(seq: number): Promise<boolean>;
+  cancelWorkflow(id: string): Promise<number>;
+}
+
+export interface WorkflowReaderPort {
+  find(id: string): Promise<WorkflowRecord | null>;
+  list(limit: number, before: number | null): Promise<WorkflowPage>;
+  graph(id: string, nodesMax: number): Promise<readonly GraphNode[] | 'too-large' | null>;
+}
+
+export interface ClusterReaderPort {
+  cluster(): Promise<ClusterRecord>;
+  nodes(): Promise<readonly NodeRecord[]>;
+  events(limit: number, before: number | null): Promise<readonly EventRecord[]>;
+}

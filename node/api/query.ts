@@ -1,0 +1,94 @@
+import { TASK_STATUSES } from '../core/task.ts';
+import type { TaskStatus } from '../core/task.ts';
+import { Faults } from './faults.ts';
+
+/** Query parameters, with every fault at once; one that is not known is a fault, as in a body. */
+export const PAGE_MAX = 500;
+export const WAIT_MS_MAX = 5 * 60_000;
+
+export class Query {
+  readonly #parameters: URLSearchParams;
+  readonly #faults = new Faults();
+
+  constructor(parameters: URLSearchParams, known: readonly string[]) {
+    this.#parameters = parameters;
+    for (const key of new Set(parameters.keys())) {
+      if (!known.includes(key)) this.#fault(key, 'is not a known parameter');
+      else if (parameters.getAll(key).length > 1) this.#fault(key, 'is given twice');
+    }
+  }
+
+  text(key: string): string | null {
+    const value = this.#parameters.get(key);
+    if (value === null) return null;
+    if (value === '' || value.length > 1000 || value.includes('\0')) {
+      this.#fault(key, 'is empty, too long, or not text');
+      return null;
+    }
+    return value;
+  }
+
+  status(key: string): TaskStatus | null {
+    const value = this.#parameters.get(key);
+    if (value === null) return null;
+    const status = TASK_STATUSES.find((known) => known === value.toUpperCase());
+    if (status === undefined) this.#fault(key, `must be one of ${TASK_STATUSES.join(', ')}`);
+    return status ?? null;
+  }
+
+  /** 1 to 500, by default `fallback`. */
+  limit(fallback = PAGE_MAX): number {
+    return this.#integer('limit', 1, PAGE_MAX) ?? fallback;
+  }
+
+  /** The `next` of the page before. */
+  cursor(): number | null {
+    return this.#integer('cursor', 1, Number.MAX_SAFE_INTEGER);
+  }
+
+  /** Milliseconds: `30s`, `500ms`, `2m`, or a plain number of them; null where it is not given. */
+  wait(key: string): number | null {
+    const value = this.#parameters.get(key);
+    if (value === null) return null;
+    const [, digits, unit] = /^(\d{1,9})(ms|s|m)?$/.exec(value) ?? [];
+    const ms = Number(digits) * (UNIT_MS.get(unit ?? 'ms') ?? Number.NaN);
+    if (ms <= WAIT_MS_MAX) return ms;
+    this.#fault(key, 'must be a time up to 5 minutes, such as 500ms, 30s or 2m');
+    return null;
+  }
+
+  throwIfAny(): void {
+    this.#faults.throwIfAny();
+  }
+
+  #integer(key: string, least: number, most: number): number | null {
+    const value = this.#parameters.get(key);
+    if (value === null) return null;
+    const number = /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
+    if (number >= least && number <= most) return number;
+    this.#fault(key, `must be an integer from ${String(least)} to ${String(most)}`);
+    return null;
+  }
+
+  #fault(key: string, detail: string): void {
+    this.#faults.add(`?${key.slice(0, 100)}`, detail);
+  }
+}
+
+const UNIT_MS: ReadonlyMap<string, number> = new Map([
+  ['ms', 1],
+  ['s', 1000],
+  ['m', 60_000],
+]);
+
+/** The `Link` header of a page; none for the last. */
+export function nextLink(
+  path: string,
+  parameters: URLSearchParams,
+  next: number | null,
+): Readonly<Record<string, string>> {
+  if (next === null) return {};
+  const following = new URLSearchParams(parameters);
+  following.set('cursor', String(next));
+  return { link: `<${path}?${following.toString()}>; rel="next"` };
+}

@@ -1,0 +1,296 @@
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import express from 'express';
+import type { NextFunction, Request, Response } from 'express';
+import type { Clock } from '../base/clock.ts';
+import { errors, toError } from '../base/errors.ts';
+import { uuidv7 } from '../base/uuid.ts';
+import { BodyBudget } from './body.ts';
+import { clusterEndpoints } from './cluster.ts';
+import type { ApiResponse, Endpoint } from './endpoint.ts';
+import type {
+  ClusterReaderPort,
+  FeedPort,
+  LeaderPort,
+  LogPort,
+  MetricsPort,
+  Readiness,
+  SubmissionsPort,
+  TaskChangesPort,
+  TaskReaderPort,
+  WorkflowReaderPort,
+} from './ports.ts';
+import { problem, refusals, toAppError } from './problem.ts';
+import { submitEndpoints } from './submit.ts';
+import { taskEndpoints } from './tasks.ts';
+import { Waiter } from './waiter.ts';
+import { workflowEndpoints } from './workflows.ts';
+
+/**
+ * The REST face of a node. Every node has the whole of it, and needs no leader for it: submits go
+ * into PostgreSQL and reads come from there. The leader hears of a submit by a hint.
+ *
+ *   request → route → endpoint.handle → store → response
+ *                        └ throws AppError → problem document (RFC 9457)
+ *
+ * One wrapper, `#serve`, does for every endpoint what is the same for all: it names the request
+ * (X-Request-Id), times it, turns what was thrown into a problem, and counts it. An endpoint reads its
+ * own body, because a bulk submit streams it and the others bound it.
+ *
+ * Failures. Without PostgreSQL everything but /healthz, /readyz, /leader and /metrics answers 503
+ * with Retry-After, within the deadline of the store and never later. Overload is refused with 429:
+ * too many bodies in memory, too many waiting requests, too long a queue for the database. A client
+ * that sends slowly, or nothing, is cut off by the timeouts of the server.
+ *
+ * What it does not promise: that a client which got no answer was not served. A submit is safe to
+ * repeat with the same id: 409 says that it is there, and `same_body` that it is the same.
+ */
+export interface ApiDeps {
+  readonly clock: Clock;
+  readonly log: LogPort;
+  readonly host: string;
+  /** 0 for any that is free. */
+  readonly port: number;
+  readonly leader: LeaderPort;
+  readonly feed: FeedPort;
+  readonly readiness: () => Readiness;
+  readonly metrics: MetricsPort;
+  readonly submissions: SubmissionsPort;
+  readonly tasks: TaskReaderPort;
+  readonly changes: TaskChangesPort;
+  readonly workflows: WorkflowReaderPort;
+  readonly cluster: ClusterReaderPort;
+  readonly limits?: Partial<ApiLimits>;
+}
+
+export interface ApiLimits {
+  readonly connectionsMax: number;
+  /** How long `stop` lets running requests finish. */
+  readonly graceMs: number;
+  readonly waitersMax: number;
+  /** Bytes of bodies in memory at once. */
+  readonly bodyBytesMax: number;
+}
+
+const LIMITS: ApiLimits = {
+  connectionsMax: 1024,
+  graceMs: 10_000,
+  waitersMax: 10_000,
+  bodyBytesMax: 512 * 1024 * 1024,
+};
+const TIMEOUTS_MS = { headers: 10_000, request: 300_000, keepAlive: 65_000, check: 5000 };
+/** A refused body is read off the socket for so long, so that the client gets to read the refusal. */
+const DISCARD_MS = 10_000;
+const REQUEST_ID = /^[\w.:-]{1,128}$/;
+
+export class ApiServer {
+  readonly #deps: ApiDeps;
+  readonly #limits: ApiLimits;
+  readonly #waiter: Waiter;
+  readonly #server: Server;
+  #stopping = false;
+  #active = 0;
+  #onIdle: (() => void) | null = null;
+
+  constructor(deps: ApiDeps) {
+    this.#deps = deps;
+    this.#limits = { ...LIMITS, ...deps.limits };
+    const { waitersMax, connectionsMax, bodyBytesMax } = this.#limits;
+    this.#waiter = new Waiter({ ...deps, waitersMax });
+    const shared = { ...deps, waiter: this.#waiter, budget: new BodyBudget(bodyBytesMax) };
+    const app = this.#route([
+      ...submitEndpoints(shared),
+      ...taskEndpoints(shared),
+      ...workflowEndpoints(shared),
+      ...clusterEndpoints(shared),
+    ]);
+    this.#server = createServer(
+      {
+        headersTimeout: TIMEOUTS_MS.headers,
+        requestTimeout: TIMEOUTS_MS.request,
+        keepAliveTimeout: TIMEOUTS_MS.keepAlive,
+        connectionsCheckingInterval: TIMEOUTS_MS.check,
+      },
+      app,
+    );
+    this.#server.maxConnections = connectionsMax;
+  }
+
+  /** Throws the error of the system where the address cannot be listened on. */
+  async start(): Promise<{ readonly port: number }> {
+    const { host, port } = this.#deps;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, host, () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
+    return { port: (this.#server.address() as AddressInfo).port };
+  }
+
+  /** Takes no new requests, answers those that wait, and cuts off what is not done in `graceMs`. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#waiter.stop();
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => {
+        resolve();
+      });
+    });
+    this.#server.closeIdleConnections();
+    if (this.#active > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+        this.#deps.clock.after(this.#limits.graceMs, resolve);
+      });
+    }
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  #route(endpoints: readonly Endpoint[]): express.Express {
+    const app = express();
+    app.disable('x-powered-by');
+    app.disable('etag');
+    app.set('query parser', false);
+    const methods = new Map<string, string[]>();
+    for (const endpoint of endpoints) {
+      const { method, path } = endpoint;
+      methods.set(path, [
+        ...(methods.get(path) ?? []),
+        ...(method === 'GET' ? ['HEAD'] : []),
+        method,
+      ]);
+      const serve = (request: Request, response: Response): Promise<void> =>
+        this.#serve(request, response, routeOf(path), () =>
+          this.#handle(endpoint, request, response),
+        );
+      if (method === 'GET') app.get(path, serve);
+      else if (method === 'POST') app.post(path, serve);
+      else app.patch(path, serve);
+    }
+    for (const [path, allowed] of methods) {
+      app.all(path, (request, response) =>
+        this.#serve(request, response, routeOf(path), () => {
+          response.setHeader('allow', [...allowed].sort().join(', '));
+          throw refusals.notAllowed(request.method);
+        }),
+      );
+    }
+    app.use((request, response) =>
+      this.#serve(request, response, 'other', () => {
+        throw refusals.noRoute(request.path);
+      }),
+    );
+    // Express knows an error handler by its four parameters; what comes here is a path it refused.
+    app.use((thrown: unknown, request: Request, response: Response, next: NextFunction) => {
+      if (response.headersSent) next(thrown);
+      else {
+        void this.#serve(request, response, 'other', () => {
+          throw toError(thrown);
+        });
+      }
+    });
+    return app;
+  }
+
+  async #handle(endpoint: Endpoint, request: Request, response: Response): Promise<ApiResponse> {
+    if (this.#stopping) throw errors.stopping();
+    const gone = new AbortController();
+    response.once('close', () => {
+      gone.abort();
+    });
+    return endpoint.handle({
+      params: request.params as Record<string, string>,
+      query: new URL(request.url, 'http://node').searchParams,
+      message: request,
+      signal: gone.signal,
+    });
+  }
+
+  async #serve(
+    request: Request,
+    response: Response,
+    route: string,
+    answer: () => Promise<ApiResponse>,
+  ): Promise<void> {
+    const startedMs = this.#deps.clock.monotonicMs();
+    const requestId = requestIdOf(request);
+    this.#active += 1;
+    try {
+      let result: ApiResponse;
+      try {
+        result = await answer();
+      } catch (thrown) {
+        result = this.#refusal(thrown, request, requestId);
+      }
+      if (!response.destroyed) await this.#send(request, response, result, requestId);
+      const seconds = (this.#deps.clock.monotonicMs() - startedMs) / 1000;
+      this.#deps.metrics.httpRequest(request.method, route, result.status, seconds);
+    } finally {
+      this.#active -= 1;
+      if (this.#active === 0) this.#onIdle?.();
+    }
+  }
+
+  #refusal(thrown: unknown, request: Request, requestId: string): ApiResponse {
+    const error = toAppError(thrown);
+    const fields = { request_id: requestId, method: request.method, code: error.code };
+    // A client that left in the middle of its body is no error of ours.
+    if (error.httpStatus === 500 && !request.destroyed) {
+      this.#deps.log.error('a request failed unexpectedly', {
+        ...fields,
+        error: toError(error.cause).stack,
+      });
+    } else if (error.httpStatus === 503) {
+      const cause = error.cause === undefined ? undefined : toError(error.cause).message;
+      this.#deps.log.warn('a request could not be served', { ...fields, cause });
+    } else {
+      this.#deps.log.info('a request was refused', fields);
+    }
+    return problem(error, requestId);
+  }
+
+  /** Resolves when the response is handed to the system, or its client is gone. */
+  async #send(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { status, headers, text }: ApiResponse,
+    requestId: string,
+  ): Promise<void> {
+    const body = Buffer.from(text);
+    response.writeHead(status, {
+      'content-type': 'application/json',
+      'content-length': body.length,
+      'x-content-type-options': 'nosniff',
+      'x-request-id': requestId,
+      ...(this.#stopping ? { connection: 'close' } : {}),
+      ...headers,
+    });
+    if (!request.complete) this.#discard(request);
+    await new Promise<void>((resolve) => {
+      response.once('close', resolve);
+      response.end(body, resolve);
+    });
+  }
+
+  #discard(request: IncomingMessage): void {
+    const cancel = this.#deps.clock.after(DISCARD_MS, () => {
+      request.socket.destroy();
+    });
+    request.once('close', cancel);
+    request.resume();
+  }
+}
+
+/** `/tasks/:id` as `/tasks/{id}`, the way metrics and documents write it. */
+function routeOf(path: string): string {
+  return path.replace(/:(\w+)/g, '{$1}');
+}
+
+function requestIdOf(request: IncomingMessage): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : uuidv7();
+}
