@@ -218,9 +218,7 @@ export async function runCommand(main) {
   } catch (error) {
     if (error instanceof SetupError) say(error.message);
     else if (error?.code === 'EACCES' || error?.code === 'EROFS') {
-      say(
-        `cannot write ${error.path ?? 'a file'}: this checkout belongs to another user, who has to run it once`,
-      );
+      say(`cannot write ${error.path ?? 'a file'}: this checkout belongs to another user`);
     } else throw error;
     process.exitCode = 1;
   }
