@@ -1,0 +1,132 @@
+import type { TaskStatus, TriggerRuleName } from '../core/task.ts';
+
+/** The bodies of the REST interface, as a client sends and reads them. Times are ISO 8601 in UTC. */
+export interface NewTask {
+  readonly id?: string;
+  readonly type: string;
+  readonly payload?: unknown;
+  readonly duration_ms?: number;
+  readonly dependencies?: readonly string[];
+  /** 1 is the most urgent, 100 the least, 50 the default. */
+  readonly priority?: number;
+  readonly max_attempts?: number;
+  readonly backoff?: {
+    readonly type?: 'fixed' | 'exponential';
+    readonly base_ms?: number;
+    readonly max_ms?: number;
+  };
+  readonly timeout_ms?: number;
+  readonly run_at?: string;
+  readonly delay_ms?: number;
+  readonly trigger_rule?: TriggerRuleName;
+  readonly tags?: readonly string[];
+  readonly expected_ms?: number;
+}
+
+export interface NewWorkflow {
+  readonly id?: string;
+  readonly name?: string;
+  readonly priority?: number;
+  /** Their ids are local names; the global id is `<workflow id>/<name>`. */
+  readonly tasks: readonly NewTask[];
+}
+
+export interface TaskSummaryBody {
+  readonly id: string;
+  readonly status: TaskStatus;
+  readonly type: string;
+  readonly priority: number;
+  readonly attempt: number;
+  readonly max_attempts: number;
+  readonly duration_ms: number | null;
+  readonly workflow?: string;
+  readonly tags: readonly string[];
+  readonly node: string | null;
+  readonly run_at: string | null;
+  readonly created_at: string;
+  readonly started_at: string | null;
+  readonly finished_at: string | null;
+}
+
+export interface TaskBody extends TaskSummaryBody {
+  readonly dependencies: readonly string[];
+  readonly trigger_rule: TriggerRuleName;
+  readonly expected_ms: number | null;
+  readonly timeout_ms: number | null;
+  readonly payload: unknown;
+  readonly result: unknown;
+  readonly error: {
+    readonly code: string;
+    readonly message: string;
+    readonly retryable: boolean;
+  } | null;
+  /** Why a QUEUED task is not running. */
+  readonly waiting_for?: { readonly reason: string };
+}
+
+export interface WorkflowBody {
+  readonly id: string;
+  readonly name: string;
+  readonly status: 'RUNNING' | 'COMPLETED' | 'FAILED' | 'CANCELLED';
+  readonly priority: number;
+  readonly counts: Readonly<Record<TaskStatus, number>>;
+  readonly created_at: string;
+  readonly finished_at: string | null;
+}
+
+export interface GraphNodeBody {
+  readonly id: string;
+  /** The local name. */
+  readonly name: string;
+  readonly type: string;
+  readonly status: TaskStatus;
+  readonly duration_ms: number | null;
+  readonly expected_ms: number | null;
+  readonly started_at: string | null;
+  readonly finished_at: string | null;
+  readonly priority: number;
+}
+
+export interface GraphBody {
+  readonly nodes: readonly GraphNodeBody[];
+  /** From a dependency to its dependent, by global ids. */
+  readonly edges: readonly (readonly [string, string])[];
+}
+
+export interface NodeBody {
+  readonly id: number;
+  readonly name: string;
+  readonly pid: number;
+  readonly state: string;
+  readonly is_leader: boolean;
+  readonly http_url: string;
+  readonly grpc_address: string;
+  readonly slots: number;
+  readonly running: number;
+  readonly types: readonly string[];
+  readonly version: string;
+  readonly started_at: string;
+  readonly last_heartbeat_at: string;
+}
+
+export interface ClusterBody {
+  readonly term: number;
+  readonly leader: string | null;
+  readonly nodes: readonly NodeBody[];
+  readonly counts: Readonly<Record<TaskStatus, number>>;
+}
+
+export interface TaskPatchBody {
+  readonly priority?: number;
+  readonly payload?: unknown;
+  readonly run_at?: string | null;
+}
+
+export interface TaskFilter {
+  readonly status?: TaskStatus;
+  readonly type?: string;
+  readonly workflow?: string;
+  readonly tag?: string;
+  /** Tasks a page, 500 at most and by default; the iterator goes on with the next page. */
+  readonly pageSize?: number;
+}

@@ -1,0 +1,79 @@
+import type { Fault } from '../base/errors.ts';
+
+/**
+ * Every way in which a call can fail, as one error. `code` is that of the problem document the node
+ * answered with, or one of the client's own: `unreachable` (no node answered at all), `deadline` (the
+ * answer did not come in time), `not_skein` (what answered is no node). `status` is 0 for the first two.
+ */
+export class ClientError extends Error {
+  readonly status: number;
+  readonly code: string;
+  /** Faults of the body that was sent, each with its JSON pointer. */
+  readonly errors: readonly Fault[];
+  /** The whole problem document. */
+  readonly problem: Readonly<Record<string, unknown>>;
+  /** An earlier try of the very same request may have been carried out without an answer. */
+  readonly isRepeated: boolean;
+
+  constructor(
+    code: string,
+    message: string,
+    options: {
+      readonly status?: number;
+      readonly problem?: Readonly<Record<string, unknown>>;
+      readonly isRepeated?: boolean;
+      readonly cause?: unknown;
+    } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'ClientError';
+    this.code = code;
+    this.status = options.status ?? 0;
+    this.problem = options.problem ?? {};
+    this.isRepeated = options.isRepeated ?? false;
+    this.errors = Array.isArray(this.problem['errors']) ? (this.problem['errors'] as Fault[]) : [];
+  }
+
+  /** Another try, now or later, may succeed. */
+  get isTransient(): boolean {
+    return this.code === 'unreachable' || this.code === 'deadline' || isBusy(this.status);
+  }
+}
+
+/** Too many requests, or a node that cannot serve at the moment. */
+export function isBusy(status: number): boolean {
+  return status === 429 || status === 502 || status === 503 || status === 504;
+}
+
+/** What a node that refused said of it, as an error. */
+export function refusalOf(
+  { status, url }: { readonly status: number; readonly url: string },
+  text: string,
+  isRepeated: boolean,
+): ClientError {
+  const problem = parsedObject(text);
+  const code = problem?.['code'];
+  const detail = problem?.['detail'];
+  if (problem === undefined || typeof code !== 'string') {
+    return new ClientError(
+      'not_skein',
+      `${url} answered ${String(status)}, and not as Skein does`,
+      {
+        status,
+      },
+    );
+  }
+  const message = typeof detail === 'string' ? detail : code;
+  return new ClientError(code, message, { status, problem, isRepeated });
+}
+
+function parsedObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null
+      ? (value as Readonly<Record<string, unknown>>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
