@@ -37,6 +37,10 @@ export interface LeaderContactDeps {
   readonly worker: WorkerPort;
   setLinkHealthy(isHealthy: boolean): void;
   observeTerm(term: number): void;
+  /** A leader said that these tasks ended. */
+  onEnded(seqs: readonly number[], codes: readonly number[]): void;
+  /** A stream to a leader is up: what was subscribed before is to be subscribed anew. */
+  onTerm(): void;
   onBuried(): void;
 }
 
@@ -53,8 +57,6 @@ export interface WorkerPort {
   interruptAll(code: 'lease_lost'): void;
   markStarted(): Promise<void>;
 }
-
-type EndedListener = (seqs: readonly number[], codes: readonly number[]) => void;
 
 interface Stream {
   readonly term: number;
@@ -74,8 +76,6 @@ const REDIAL_MS = 50;
 export class LeaderContact {
   private readonly deps: LeaderContactDeps;
   private readonly teller = new Teller();
-  private readonly endedListeners = new Set<EndedListener>();
-  private readonly termListeners = new Set<() => void>();
   private readonly stopping = new AbortController();
   private current: Stream | undefined;
   private termSeen = 0;
@@ -95,7 +95,7 @@ export class LeaderContact {
   }
 
   start(): void {
-    this.watching = this.watch();
+    this.watching = this.keepWatch();
   }
 
   async stop(): Promise<void> {
@@ -152,22 +152,12 @@ export class LeaderContact {
     this.current?.stream.send({ look: true });
   }
 
-  subscribe(seqs: readonly number[]): void {
+  watch(seqs: readonly number[]): void {
     this.current?.stream.send({ watch: seqs });
   }
 
-  unsubscribe(seqs: readonly number[]): void {
+  unwatch(seqs: readonly number[]): void {
     this.current?.stream.send({ unwatch: seqs });
-  }
-
-  onEnded(listener: EndedListener): () => void {
-    this.endedListeners.add(listener);
-    return () => this.endedListeners.delete(listener);
-  }
-
-  onTerm(listener: () => void): () => void {
-    this.termListeners.add(listener);
-    return () => this.termListeners.delete(listener);
   }
 
   /** From now on every heartbeat says that this node takes no more work. */
@@ -196,9 +186,7 @@ export class LeaderContact {
       this.termSeen = message.term;
       this.deps.observeTerm(message.term);
     }
-    if (from.processed === 0) {
-      for (const listener of this.termListeners) listener();
-    }
+    if (from.processed === 0) this.deps.onTerm();
     this.setHealthy(true);
     if (message.grants !== undefined) worker.accept(message.grants);
     for (const aborts of message.aborts ?? []) worker.abort(aborts);
@@ -207,9 +195,7 @@ export class LeaderContact {
       this.teller.acknowledge(message.toldThrough);
     }
     const { ended } = message;
-    if (ended !== undefined && ended.seqs.length > 0) {
-      for (const listener of this.endedListeners) listener(ended.seqs, ended.codes);
-    }
+    if (ended !== undefined) this.deps.onEnded(ended.seqs, ended.codes);
     from.processed = message.number;
     if (message.goodbye === true) this.hangUp('the leader left its office');
   }
@@ -239,7 +225,7 @@ export class LeaderContact {
     });
   }
 
-  private async watch(): Promise<void> {
+  private async keepWatch(): Promise<void> {
     const { clock, timings, log, worker } = this.deps;
     const { signal } = this.stopping;
     while (!signal.aborted) {

@@ -118,6 +118,12 @@ export class Pipeline {
   }
 }
 
+/** Whether a statement was refused for what it carried (SQLSTATE classes 22 and 23, and 54). */
+export function isDataError(error: Error): boolean {
+  const code: unknown = (error as { code?: unknown }).code;
+  return typeof code === 'string' && /^(22|23|54)/.test(code);
+}
+
 /** `{1,2,3}`, the text form of an array of numbers; a fifth of the cost of the driver's own. */
 export function numbers(values: readonly number[]): string {
   return `{${values.join(',')}}`;

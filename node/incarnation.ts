@@ -1,0 +1,288 @@
+import { systemClock, systemRng } from './base/clock.ts';
+import { toError } from './base/errors.ts';
+import { toNodeId } from './base/ids.ts';
+import { isProvenDead, killGroup, ownIdentity } from './base/process-identity.ts';
+import { Elector, type Leadership } from './cluster/elector.ts';
+import { LeaderContact } from './cluster/leader-contact.ts';
+import type { Config } from './config.ts';
+import type { Handler } from './core/handler.ts';
+import { LeaderLoop } from './leader/loop.ts';
+import type { Logger } from './observe/log.ts';
+import type { Metrics } from './observe/metrics.ts';
+import { dialLeader } from './rpc/leader-link.ts';
+import type { LinkHandlers, LinkToNode } from './rpc/peer-server.ts';
+import { GraphReader } from './store/graph-reader.ts';
+import { LeaseStore } from './store/lease-store.ts';
+import { LockSessions } from './store/lock-session.ts';
+import { NodeRegistry, type NodeFacts } from './store/node-registry.ts';
+import { isDataError, Pipeline } from './store/pipeline.ts';
+import { DeposedError, TermWriter } from './store/term-writer.ts';
+import { Executor } from './worker/executor.ts';
+import { ChildIsolation } from './worker/isolate.ts';
+import { Worker } from './worker/worker.ts';
+
+/**
+ * One life of a node under one number: its row, its worker, its stream to the leader, its candidacy,
+ * and its terms of office. A node whose row the database holds for dead ends this life and begins
+ * another; the process, its REST and its peer server stay.
+ *
+ * Connections: the lock's (elector), the leader's two (fenced writes, reads) while it leads, the
+ * worker's, and the one that renews the lease, so that nothing of these waits for another.
+ */
+export interface IncarnationDeps {
+  readonly config: Config;
+  readonly databaseUrl: string;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly handlers: readonly Handler[];
+  readonly addresses: { readonly httpUrl: string; readonly grpcAddress: string };
+  readonly version: string;
+  onEnded(seqs: readonly number[], codes: readonly number[]): void;
+  onTerm(): void;
+  onBuried(): void;
+}
+
+/** Statements of the fenced session; large work is chunked (reliability.md's 400 ms). */
+const FENCED_STATEMENT_MS = 400;
+const STATEMENT_MS = 5000;
+/** The children of a frozen node end themselves before anyone may start their task again. */
+const CHILD_GRACE_MS = 1000;
+/** What was settled last is told for so long at shut-down; after that the database has it anyway. */
+const FAREWELL_MS = 500;
+
+export class Incarnation {
+  readonly nodeId: number;
+  readonly contact: LeaderContact;
+  private readonly deps: IncarnationDeps;
+  private readonly registry: NodeRegistry;
+  private readonly pipelines: readonly Pipeline[];
+  private readonly worker: Worker;
+  private readonly elector: Elector;
+  private term: { readonly loop: LeaderLoop; readonly ended: Promise<void> } | undefined;
+
+  /** Registers a new incarnation and starts its roles. */
+  static async begin(deps: IncarnationDeps): Promise<Incarnation> {
+    const { config, addresses, handlers, version } = deps;
+    const control = pipelineOf(deps, 'control', STATEMENT_MS);
+    const registry = new NodeRegistry(control);
+    const facts: NodeFacts = {
+      ...ownIdentity(),
+      ...addresses,
+      incarnation: crypto.randomUUID(),
+      name: config.name,
+      slots: config.slots,
+      types: handlers.map(({ type }) => type),
+      simulates: config.simulate,
+      version,
+    };
+    try {
+      const nodeId = await registry.register(facts, config.timings.leaseMs);
+      return new Incarnation(deps, facts, nodeId, registry, control);
+    } catch (thrown) {
+      await control.close();
+      throw thrown;
+    }
+  }
+
+  private constructor(
+    deps: IncarnationDeps,
+    facts: NodeFacts,
+    nodeId: number,
+    registry: NodeRegistry,
+    control: Pipeline,
+  ) {
+    this.deps = deps;
+    this.nodeId = nodeId;
+    this.registry = registry;
+    const work = pipelineOf(deps, 'worker', STATEMENT_MS);
+    this.pipelines = [control, work];
+    this.worker = this.createWorker(work);
+    this.contact = this.createContact(facts);
+    this.elector = this.createElector(facts);
+    this.contact.start();
+    this.elector.start();
+  }
+
+  get isLeader(): boolean {
+    return this.elector.role === 'leader';
+  }
+
+  /** A node's stream has arrived at this process. */
+  accept(link: LinkToNode): LinkHandlers | { readonly refused: string } {
+    if (this.term === undefined || !this.isLeader) return { refused: 'not the leader' };
+    return this.term.loop.accept(link);
+  }
+
+  /**
+   * Resigns first, so that another leads before anything else is done; then takes no more work, lets
+   * what runs finish for `drainMs`, hands back the rest, and says goodbye.
+   */
+  async drain(drainMs: number, signal: AbortSignal): Promise<void> {
+    await this.elector.resign();
+    await this.registry.setState(this.nodeId, 'draining').catch((thrown: unknown) => {
+      this.deps.log.warn('The node could not be marked as draining.', { error: toError(thrown) });
+    });
+    this.contact.drain();
+    await this.worker.drain(drainMs, signal);
+    const untilMs = systemClock.monotonicMs() + FAREWELL_MS;
+    while (!this.contact.isAllTold && !signal.aborted && systemClock.monotonicMs() < untilMs) {
+      await systemClock.sleep(10);
+    }
+  }
+
+  /** Ends everything at once; what is not settled will be reclaimed. */
+  async end(): Promise<void> {
+    await this.elector.stop();
+    await this.term?.ended;
+    this.worker.stop();
+    await this.contact.stop();
+    await this.registry.setState(this.nodeId, 'left').catch((thrown: unknown) => {
+      this.deps.log.warn('The node could not sign out.', { error: toError(thrown) });
+    });
+    await Promise.all(this.pipelines.map((pipeline) => pipeline.close()));
+  }
+
+  private createWorker(pipeline: Pipeline): Worker {
+    const { config, log, metrics, handlers } = this.deps;
+    const { timings } = config;
+    const shared = { clock: systemClock, rng: systemRng, log };
+    const isolation = new ChildIsolation({
+      ...shared,
+      childEntry: new URL(import.meta.url.replace(/incarnation\.(ts|js)$/, 'task-child.$1')),
+      graceMs: CHILD_GRACE_MS,
+      silenceMs: timings.abortMs,
+      registerGroups: (groups) => this.registry.setProcessGroups(this.nodeId, groups),
+    });
+    const executor = new Executor({
+      ...shared,
+      handlers: new Map(handlers.map((handler) => [handler.type, handler])),
+      simulates: config.simulate,
+      isolation,
+    });
+    return new Worker({
+      ...shared,
+      metrics,
+      executor,
+      isDataError,
+      slots: config.slots,
+      store: new LeaseStore(pipeline, this.nodeId),
+      onSettled: (settled) => {
+        this.contact.tell(settled);
+      },
+    });
+  }
+
+  private createContact(facts: NodeFacts): LeaderContact {
+    const { config, log } = this.deps;
+    const { name, slots, types, simulates, version, incarnation } = facts;
+    return new LeaderContact({
+      clock: systemClock,
+      log,
+      timings: config.timings,
+      hello: { nodeId: this.nodeId, incarnation, name, slots, types, simulates, version },
+      dial: (options) => dialLeader({ ...options, clock: systemClock, log }),
+      renew: async () => {
+        const renewed = await this.registry.renewMany([this.nodeId], config.timings.leaseMs);
+        return renewed.length === 1;
+      },
+      worker: this.worker,
+      setLinkHealthy: (isHealthy) => {
+        this.elector.setLinkHealthy(isHealthy);
+      },
+      observeTerm: (term) => {
+        this.elector.observeTerm(term);
+      },
+      onEnded: (seqs, codes) => {
+        this.deps.onEnded(seqs, codes);
+      },
+      onTerm: () => {
+        this.deps.onTerm();
+      },
+      onBuried: () => {
+        this.deps.onBuried();
+      },
+    });
+  }
+
+  private createElector(facts: NodeFacts): Elector {
+    const { config, log, metrics, databaseUrl } = this.deps;
+    const { timings } = config;
+    const sessions = new LockSessions({
+      databaseUrl,
+      incarnation: facts.incarnation,
+      clock: systemClock,
+      timings,
+    });
+    const { name, grpcAddress, httpUrl } = facts;
+    return new Elector({
+      clock: systemClock,
+      rng: systemRng,
+      log,
+      timings,
+      self: { nodeId: toNodeId(this.nodeId), name, grpcAddress, httpUrl },
+      openLockSession: () => sessions.create(),
+      schedulerProgressMs: () => this.term?.loop.progressMs ?? systemClock.monotonicMs(),
+      onLeaderSeen: (view) => {
+        metrics.setTerm(view.term);
+        this.contact.follow(view);
+      },
+      onGained: (leadership) => {
+        this.lead(leadership);
+      },
+      onLost: () => {
+        metrics.setLeader(false);
+      },
+    });
+  }
+
+  private lead(leadership: Leadership): void {
+    const { config, log, metrics } = this.deps;
+    const { term } = leadership;
+    metrics.setLeader(true);
+    metrics.electionWon();
+    const fenced = pipelineOf(this.deps, 'leader', FENCED_STATEMENT_MS);
+    const reads = pipelineOf(this.deps, 'reader', STATEMENT_MS);
+    const own = ownIdentity();
+    const writer = new TermWriter(fenced, term);
+    const loop = new LeaderLoop(
+      {
+        clock: systemClock,
+        rng: systemRng,
+        log: log.child({ term }),
+        metrics,
+        timings: config.timings,
+        reader: new GraphReader(reads),
+        writer,
+        renewer: this.registry,
+        processes: { isProvenDead: (node) => isProvenDead(node, own), killGroup },
+        isDeposedError: (error) => error instanceof DeposedError,
+        onDeposed: (reason) => {
+          log.warn('The office is given up.', { term, reason });
+          this.elector.depose(reason);
+        },
+      },
+      leadership,
+    );
+    const ended = loop
+      .run()
+      .catch((thrown: unknown) => {
+        log.error('The term ended by an error.', { term, error: toError(thrown) });
+        this.elector.depose('the leader failed');
+      })
+      .then(() => Promise.all([fenced.close(), reads.close()]))
+      .then(() => undefined);
+    this.term = { loop, ended };
+    void writer.addEvent('elected', config.name, {}).catch((thrown: unknown) => {
+      log.debug('The election could not be written down.', { error: toError(thrown) });
+    });
+  }
+}
+
+function pipelineOf(deps: IncarnationDeps, role: string, statementTimeoutMs: number): Pipeline {
+  return new Pipeline({
+    url: deps.databaseUrl,
+    applicationName: `skein/${role}/${deps.config.name}`,
+    statementTimeoutMs,
+    clock: systemClock,
+  });
+}
