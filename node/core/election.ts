@@ -77,7 +77,7 @@ interface Leading {
   readonly gainedAtMs: number;
   readonly trustedUntilMs: number;
   readonly nextBeatAtMs: number;
-  /** One heartbeat at a time: a second would hide the silence of the first. */
+  /** While it is under way only the end of the window wakes us: never two at a time. */
   readonly beating: boolean;
 }
 
@@ -228,7 +228,6 @@ function beatOrPart(
   if (now.atMs >= phase.trustedUntilMs) {
     return part(state, now, 'the lock could not be proven in time', timings);
   }
-  if (phase.beating || now.atMs < phase.nextBeatAtMs) return stay(rearmed(state, phase));
   // A leader that hangs but beats would hold the office for ever: no progress, no heartbeat.
   const progress = Math.max(progressAtMs ?? phase.gainedAtMs, phase.gainedAtMs);
   if (now.atMs - progress >= timings.progressMs) {

@@ -5,8 +5,7 @@ import { systemClock } from '../../node/base/clock.ts';
 import { AppError } from '../../node/base/errors.ts';
 import { toNodeId, toTerm } from '../../node/base/ids.ts';
 import { LAN } from '../../node/core/timings.ts';
-import { LOCK_KEY, LockSessions } from '../../node/store/lock-session.ts';
-import type { LockSession } from '../../node/store/lock-session.ts';
+import { LOCK_KEY, LockSession, LockSessions } from '../../node/store/lock-session.ts';
 import { createTestDatabase } from '../support/postgres.ts';
 import type { TestDatabase } from '../support/postgres.ts';
 import { openProxy } from './election-setup.ts';
@@ -129,6 +128,11 @@ describe('election lock session', () => {
     session.destroy();
     await session.ended;
     expect(await rejection(session.open())).to.match(/closed by this node/);
+    const { rows } = await admin.query(
+      `select pid from pg_stat_activity
+       where application_name like 'skein/lock/%' and datname = current_database()`,
+    );
+    expect(rows).to.deep.equal([]);
   });
 
   it('leaves no lock behind when the answer to the try is lost', async () => {
@@ -138,6 +142,7 @@ describe('election lock session', () => {
     const lost = proxy.dropReplies();
     expect(await rejection(unlucky.tryLock())).to.match(/no answer within 800 ms/);
     await lost;
+    expect(await unlucky.ended, 'by this node, not by the server').to.match(/no answer/);
     await takeLock(rival);
     await proxy.close();
   });
@@ -174,6 +179,18 @@ describe('election lock session', () => {
     await Promise.all([1, 2, 3].map(() => makerOf(database.url).prove()));
     expect(await advisoryLocks()).to.equal(1);
     await holder.readTerm();
+  });
+
+  it('notices when a way that was proven changes to another backend later', async () => {
+    const pooler = await createFakePooler(database.url, 'first-returned');
+    const settings = { incarnation: randomUUID(), clock: systemClock, timings: LAN };
+    const proven = (): Promise<void> => Promise.resolve();
+    const session = new LockSession({ ...settings, databaseUrl: pooler.url }, proven);
+    await session.open();
+    const error = await rejection(session.readTerm());
+    expect((error as AppError).code).to.equal('lock_session_unsafe');
+    expect(await session.ended).to.match(/several backends/);
+    await pooler.close();
   });
 
   for (const lends of ['first-returned', 'last-returned'] as const) {
