@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { spawn } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -87,9 +88,15 @@ describe('openEmbeddedPostgres', () => {
     const file = path.join(home, 'pgdata', 'postmaster.pid');
     const lines = (await readFile(file, 'utf8')).split('\n');
     await first.stop();
-    // What a reboot leaves: the number of the old server now belongs to somebody else.
-    await writeFile(file, [String(process.pid), ...lines.slice(1)].join('\n'));
-    expect(await ask((await open(home)).url, `select 'up' as x`)).to.equal('up');
+    // What a reboot leaves: the number of the old server now belongs to another program of its user.
+    const { uid, gid } = await stat(path.join(home, 'pgdata'));
+    const other = spawn('sleep', ['60'], { uid, gid, stdio: 'ignore' });
+    try {
+      await writeFile(file, [String(other.pid), ...lines.slice(1)].join('\n'));
+      expect(await ask((await open(home)).url, `select 'up' as x`)).to.equal('up');
+    } finally {
+      other.kill();
+    }
   });
 
   it('removes the lock of a launcher that died', async () => {
