@@ -166,9 +166,10 @@ export class LeaderContact {
     this.beat();
   }
 
-  /** Whether a leader answers, and the lease is safe. */
-  get hasLeader(): boolean {
-    return this.isHealthy;
+  /** Whether this node may run work: it could renew its lease lately, and is not held for dead. */
+  get isLeaseSafe(): boolean {
+    const sinceMs = this.deps.clock.monotonicMs() - this.lastRenewedMs;
+    return !this.isBuried && sinceMs < this.deps.timings.abortMs;
   }
 
   /** Whether everything settled has been acknowledged by a leader. */

@@ -1,0 +1,44 @@
+/** The news that a node's stream brings, across incarnations: listeners stay, streams come and go. */
+type EndedListener = (seqs: readonly number[], codes: readonly number[]) => void;
+
+/** What carries subscriptions to the leader: the present incarnation's stream. */
+interface Subscriber {
+  watch(seqs: readonly number[]): void;
+  unwatch(seqs: readonly number[]): void;
+}
+
+export class Feed {
+  private readonly current: () => Subscriber | undefined;
+  private readonly endedListeners = new Set<EndedListener>();
+  private readonly termListeners = new Set<() => void>();
+
+  constructor(current: () => Subscriber | undefined) {
+    this.current = current;
+  }
+
+  watch(seqs: readonly number[]): void {
+    this.current()?.watch(seqs);
+  }
+
+  unwatch(seqs: readonly number[]): void {
+    this.current()?.unwatch(seqs);
+  }
+
+  onEnded(listener: EndedListener): () => void {
+    this.endedListeners.add(listener);
+    return () => this.endedListeners.delete(listener);
+  }
+
+  onTerm(listener: () => void): () => void {
+    this.termListeners.add(listener);
+    return () => this.termListeners.delete(listener);
+  }
+
+  tellEnded(seqs: readonly number[], codes: readonly number[]): void {
+    for (const listener of this.endedListeners) listener(seqs, codes);
+  }
+
+  tellTerm(): void {
+    for (const listener of this.termListeners) listener();
+  }
+}

@@ -1,0 +1,218 @@
+import { ApiServer } from './api/server.ts';
+import { systemClock, systemRng } from './base/clock.ts';
+import { toError } from './base/errors.ts';
+import { advertisedBy, databaseHomeOf, type Config } from './config.ts';
+import { Feed } from './feed.ts';
+import { builtInHandlers } from './handlers/built-in.ts';
+import { Incarnation } from './incarnation.ts';
+import { createLogger, type Logger } from './observe/log.ts';
+import { Metrics } from './observe/metrics.ts';
+import { PeerServer } from './rpc/peer-server.ts';
+import { ClusterReader } from './store/cluster-reader.ts';
+import { Database } from './store/database.ts';
+import { openEmbeddedPostgres } from './store/embedded-postgres.ts';
+import { migrate } from './store/migrate.ts';
+import { Submissions } from './store/submissions.ts';
+import { TaskChanges } from './store/task-changes.ts';
+import { TaskReader } from './store/task-reader.ts';
+import { WorkflowReader } from './store/workflow-reader.ts';
+import { VERSION } from './version.ts';
+
+/**
+ * A node, composed. Read `start` from top to bottom: it is the order in which the parts need each
+ * other, and `stop` goes back the same way. Roles meet only here.
+ *
+ *   database ─▶ peer server ─▶ REST ─▶ incarnation (worker, stream to the leader, election)
+ *
+ * Shutting down, the node resigns first, so that another leads while it still works; then it drains,
+ * and answers REST until it has left the cluster.
+ */
+export interface RunningNode {
+  readonly httpUrl: string;
+  /** Drains and ends; the signal cuts the drain short. Idempotent. */
+  stop(hurry?: AbortSignal): Promise<void>;
+  /** Resolves when the node has ended, for whatever reason; never rejects. */
+  readonly finished: Promise<void>;
+}
+
+/** Between attempts to register anew, while the database cannot be reached. */
+const REBIRTH_PAUSE_MS = 500;
+/** What a peer gets to read the goodbye. */
+const FAREWELL_MS = 1000;
+
+export async function startNode(config: Config): Promise<RunningNode> {
+  const { name } = config;
+  const log = createLogger({
+    level: config.logLevel,
+    format: config.logFormat,
+    fields: { node: name },
+  });
+  const node = new Node(config, log);
+  try {
+    await node.start();
+  } catch (thrown) {
+    await node.stop(AbortSignal.abort());
+    throw thrown;
+  }
+  return node;
+}
+
+class Node implements RunningNode {
+  readonly finished: Promise<void>;
+  private readonly config: Config;
+  private readonly log: Logger;
+  private readonly metrics = new Metrics();
+  private readonly feed = new Feed(() => this.incarnation?.contact);
+  private readonly hasStopped: () => void;
+  private incarnation: Incarnation | undefined;
+  private peers: PeerServer | undefined;
+  private database: Database | undefined;
+  private api: ApiServer | undefined;
+  private addresses = { httpUrl: '', grpcAddress: '' };
+  private databaseUrl = '';
+  private rebirth: Promise<void> | undefined;
+  private stopping: Promise<void> | undefined;
+
+  constructor(config: Config, log: Logger) {
+    this.config = config;
+    this.log = log;
+    let hasStopped = (): void => undefined;
+    this.finished = new Promise((resolve) => {
+      hasStopped = resolve;
+    });
+    this.hasStopped = hasStopped;
+  }
+
+  get httpUrl(): string {
+    return this.addresses.httpUrl;
+  }
+
+  async start(): Promise<void> {
+    const { config, log } = this;
+    this.databaseUrl = config.databaseUrl ?? (await this.openEmbedded());
+    await migrate({ databaseUrl: this.databaseUrl });
+    this.database = new Database({
+      url: this.databaseUrl,
+      name: config.name,
+      clock: systemClock,
+      rng: systemRng,
+    });
+    this.peers = new PeerServer({
+      host: config.grpcHost,
+      port: config.grpcPort,
+      log,
+      accept: (link) => this.incarnation?.accept(link) ?? { refused: 'not the leader' },
+    });
+    const { port: grpcPort } = await this.peers.start();
+    this.api = this.createApi(this.database);
+    const { port: httpPort } = await this.api.start();
+    this.addresses = advertisedBy(config, { httpPort, grpcPort });
+    this.incarnation = await this.beginLife();
+    log.info('The node is up.', { ...this.addresses, slots: config.slots });
+  }
+
+  stop(hurry: AbortSignal = new AbortController().signal): Promise<void> {
+    this.stopping ??= this.stopOnce(hurry).finally(this.hasStopped);
+    return this.stopping;
+  }
+
+  private async stopOnce(hurry: AbortSignal): Promise<void> {
+    const { log, config } = this;
+    log.info('The node is shutting down.');
+    await this.rebirth;
+    await this.attempt('drain', () => this.incarnation?.drain(config.drainMs, hurry));
+    await this.attempt('leave', () => this.incarnation?.end());
+    await this.attempt('close REST', () => this.api?.stop());
+    await this.attempt('close the peer server', () => this.peers?.stop(FAREWELL_MS));
+    await this.attempt('close the database', () => this.database?.stop());
+    log.info('The node has ended.');
+    await log.close();
+  }
+
+  /** A step of the shut-down that fails is said, and does not keep the others from happening. */
+  private async attempt(what: string, step: () => Promise<void> | undefined): Promise<void> {
+    try {
+      await step();
+    } catch (thrown) {
+      this.log.error('A step of the shut-down failed.', { step: what, error: toError(thrown) });
+    }
+  }
+
+  private async openEmbedded(): Promise<string> {
+    const home = databaseHomeOf(this.config);
+    const { url } = await openEmbeddedPostgres({ home });
+    return url;
+  }
+
+  private createApi(database: Database): ApiServer {
+    return new ApiServer({
+      clock: systemClock,
+      log: this.log,
+      host: this.config.httpHost,
+      port: this.config.httpPort,
+      leader: {
+        look: () => {
+          this.incarnation?.contact.look();
+        },
+        isLeader: () => this.incarnation?.isLeader ?? false,
+      },
+      feed: this.feed,
+      readiness: () => this.readiness(),
+      metrics: this.metrics,
+      submissions: new Submissions({ database, clock: systemClock }),
+      tasks: new TaskReader(database),
+      changes: new TaskChanges(database),
+      workflows: new WorkflowReader(database),
+      cluster: new ClusterReader({ session: database, clock: systemClock }),
+    });
+  }
+
+  private readiness(): { readonly ready: boolean; readonly reasons: readonly string[] } {
+    const reasons: string[] = [];
+    if (this.stopping !== undefined) reasons.push('the node is shutting down');
+    else if (this.incarnation === undefined) reasons.push('the node is starting');
+    else if (!this.incarnation.contact.isLeaseSafe) {
+      reasons.push('the node cannot renew its lease');
+    }
+    return { ready: reasons.length === 0, reasons };
+  }
+
+  private beginLife(): Promise<Incarnation> {
+    return Incarnation.begin({
+      config: this.config,
+      databaseUrl: this.databaseUrl,
+      log: this.log,
+      metrics: this.metrics,
+      handlers: builtInHandlers,
+      addresses: this.addresses,
+      version: VERSION,
+      onEnded: (seqs, codes) => {
+        this.feed.tellEnded(seqs, codes);
+      },
+      onTerm: () => {
+        this.feed.tellTerm();
+      },
+      onBuried: () => {
+        this.rebirth ??= this.beginAnew().finally(() => {
+          this.rebirth = undefined;
+        });
+      },
+    });
+  }
+
+  /** The database holds this node for dead: its leases are others' now, and so is its number. */
+  private async beginAnew(): Promise<void> {
+    this.log.warn('The cluster held this node for dead; it begins anew.');
+    await this.attempt('end the buried incarnation', () => this.incarnation?.end());
+    this.incarnation = undefined;
+    while (this.stopping === undefined) {
+      try {
+        this.incarnation = await this.beginLife();
+        return;
+      } catch (thrown) {
+        this.log.warn('The node could not register again yet.', { error: toError(thrown) });
+        await systemClock.sleep(REBIRTH_PAUSE_MS);
+      }
+    }
+  }
+}
