@@ -62,21 +62,26 @@ export class Batcher<Item, Result> {
     }
     const batch = this.#queue.splice(0, this.#settings.batchSizeMax);
     this.#running += 1;
-    void this.#runOnce(batch).finally(() => {
-      this.#running -= 1;
-      this.#maybeRun();
-    });
+    void this.#runOnce(batch);
   }
 
   async #runOnce(batch: readonly Waiting<Item, Result>[]): Promise<void> {
+    let answer: (waiting: Waiting<Item, Result>, index: number) => void;
     try {
       const results = await this.#settings.run(batch.map(({ item }) => item));
-      batch.forEach(({ resolve, reject }, index) => {
-        if (index < results.length) resolve(results[index] as Result);
-        else reject(new Error('a batch was answered in part'));
-      });
+      if (results.length !== batch.length) throw new Error('a batch was answered in part');
+      answer = ({ resolve }, index) => {
+        resolve(results[index] as Result);
+      };
     } catch (thrown) {
-      for (const { reject } of batch) reject(toError(thrown));
+      const error = toError(thrown);
+      answer = ({ reject }) => {
+        reject(error);
+      };
     }
+    // The next run is under way before those who waited for this one wake up.
+    this.#running -= 1;
+    this.#maybeRun();
+    batch.forEach(answer);
   }
 }

@@ -138,7 +138,8 @@ export function refresh(state: SchedulerState, row: number, rows: LiveRows, at: 
   if (rows.leaseSeqs[at] !== graph.at(graph.leaseSeq, row)) return;
   const priority = rows.priorities[at] as number;
   const runAtMs = rows.runAtMs[at] as number;
-  if (priority === graph.at(graph.priority, row) && runAtMs === graph.at(graph.runAtMs, row)) return;
+  if (priority === graph.at(graph.priority, row) && runAtMs === graph.at(graph.runAtMs, row))
+    return;
   state.unplace(row);
   graph.priority[row] = priority;
   graph.runAtMs[row] = runAtMs;

@@ -217,15 +217,15 @@ export function rereadHeld(state: SchedulerState, nodeId: number): void {
   for (const seq of member.held) claimHeld(state, nodeId, seq, 'memory');
 }
 
-function claimHeld(
-  state: SchedulerState,
-  nodeId: number,
-  seq: number,
-  by: LeaseClaim['by'],
-): void {
+function claimHeld(state: SchedulerState, nodeId: number, seq: number, by: LeaseClaim['by']): void {
   const row = state.graph.find(seq);
   if (row === NONE || state.graph.phase[row] !== Phase.LEASED) return;
-  state.outbox.claims.push({ seq, leaseSeq: state.graph.at(state.graph.leaseSeq, row), nodeId, by });
+  state.outbox.claims.push({
+    seq,
+    leaseSeq: state.graph.at(state.graph.leaseSeq, row),
+    nodeId,
+    by,
+  });
 }
 
 /** The leader is not sure of this task any more: nobody may have it until it is read again. */

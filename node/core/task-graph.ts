@@ -110,14 +110,14 @@ export class TaskGraph {
 
   /** Frees the row and its edges; its children must have been told before. */
   remove(index: number): void {
-    for (let edge = this.at(this.childHead, index); edge !== NONE; ) {
+    for (let edge = this.at(this.childHead, index); edge !== NONE;) {
       const next = this.at(this.edgeNext, edge);
       if (this.at(this.edgeChild, edge) !== NONE) this.unlinkFromChild(edge);
       this.edgeNext[edge] = this.edgeFreeHead;
       this.edgeFreeHead = edge;
       edge = next;
     }
-    for (let edge = this.at(this.parentHead, index); edge !== NONE; ) {
+    for (let edge = this.at(this.parentHead, index); edge !== NONE;) {
       const next = this.at(this.edgeChildNext, edge);
       this.edgeChild[edge] = NONE;
       edge = next;
@@ -148,7 +148,7 @@ export class TaskGraph {
   }
 
   forEachChild(parent: number, visit: (child: number) => void): void {
-    for (let edge = this.at(this.childHead, parent); edge !== NONE; ) {
+    for (let edge = this.at(this.childHead, parent); edge !== NONE;) {
       const next = this.at(this.edgeNext, edge);
       const child = this.at(this.edgeChild, edge);
       if (child !== NONE) visit(child);
@@ -157,7 +157,7 @@ export class TaskGraph {
   }
 
   forEachParent(child: number, visit: (parent: number) => void): void {
-    for (let edge = this.at(this.parentHead, child); edge !== NONE; ) {
+    for (let edge = this.at(this.parentHead, child); edge !== NONE;) {
       const next = this.at(this.edgeChildNext, edge);
       visit(this.at(this.edgeParent, edge));
       edge = next;

@@ -63,8 +63,7 @@ export class Performer {
           roster.sendAborts(effect.nodeId, {
             seqs: effect.seqs,
             leaseSeqs: effect.leaseSeqs,
-            reason:
-              effect.reason === 'cancelled' ? AbortReason.CANCELLED : AbortReason.NOT_YOURS,
+            reason: effect.reason === 'cancelled' ? AbortReason.CANCELLED : AbortReason.NOT_YOURS,
           });
           break;
         case 'tell-ended':
@@ -104,9 +103,7 @@ export class Performer {
 
   private async cancel(seqs: readonly number[]): Promise<void> {
     for (const asked of chunks(seqs)) {
-      const ended = await this.write('cancel', asked.length, (writer) =>
-        writer.cancelMany(asked),
-      );
+      const ended = await this.write('cancel', asked.length, (writer) => writer.cancelMany(asked));
       this.deps.mailbox.post({
         kind: 'ends-persisted',
         asked,
@@ -147,9 +144,7 @@ export class Performer {
   }
 
   /** Begins a read beside the loop; it ends with the term. */
-  private read(
-    effect: EffectOf<'resolve-dependencies' | 'load-tasks' | 'reread-tasks'>,
-  ): void {
+  private read(effect: EffectOf<'resolve-dependencies' | 'load-tasks' | 'reread-tasks'>): void {
     const { leadership, mailbox, onDeposed } = this.deps;
     const load = { kind: 'load-ended', load: effect.load, isPaged: false } as const;
     void untilDone(leadership.signal, async () => {

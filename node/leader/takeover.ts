@@ -39,9 +39,7 @@ export async function takeOver(deps: TakeoverDeps): Promise<void> {
     let afterSeq = 0;
     for (let limit = FIRST_PAGE_ROWS; ; limit = PAGE_ROWS) {
       const from = afterSeq;
-      const rows = await read('page', () =>
-        reader.liveAfter(from, Number.MAX_SAFE_INTEGER, limit),
-      );
+      const rows = await read('page', () => reader.liveAfter(from, Number.MAX_SAFE_INTEGER, limit));
       await mailbox.postAndWait({ kind: 'tasks-loaded', rows });
       tasks += rows.seqs.length;
       if (rows.seqs.length < limit) break;

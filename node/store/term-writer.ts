@@ -241,11 +241,7 @@ export class TermWriter {
     leaseSeqs: readonly number[],
     nodeIds: readonly number[],
   ): Promise<LeasesPersisted> {
-    const row = await this.write(LEASE_MANY, [
-      numbers(seqs),
-      numbers(leaseSeqs),
-      numbers(nodeIds),
-    ]);
+    const row = await this.write(LEASE_MANY, [numbers(seqs), numbers(leaseSeqs), numbers(nodeIds)]);
     return { seqs: row[1] as number[], leaseSeqs: row[2] as number[] };
   }
 

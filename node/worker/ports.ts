@@ -51,10 +51,7 @@ export interface LeaseStorePort {
   ): Promise<void>;
   completeMany(done: CompletedColumns): Promise<readonly number[]>;
   settleMany(done: SettledColumns): Promise<readonly Settlement[]>;
-  verifyMany(
-    seqs: readonly number[],
-    leaseSeqs: readonly number[],
-  ): Promise<readonly Settlement[]>;
+  verifyMany(seqs: readonly number[], leaseSeqs: readonly number[]): Promise<readonly Settlement[]>;
 }
 
 /** Whether an error of the store is about the data of a statement, and not about reaching it. */

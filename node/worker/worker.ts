@@ -192,7 +192,7 @@ export class Worker {
   }
 
   private async fetch(): Promise<void> {
-    for (let failures = 0; this.fetchQueue.length > 0 && !this.stopping.signal.aborted; ) {
+    for (let failures = 0; this.fetchQueue.length > 0 && !this.stopping.signal.aborted;) {
       const batch = this.fetchQueue.splice(0, FETCH_MAX);
       try {
         const found = await this.deps.store.work(batch.map((lease) => lease.seq));
