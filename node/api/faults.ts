@@ -15,9 +15,9 @@ export class Faults {
     return this.#count === 0 && this.#tooLarge === null;
   }
 
-  /** Whether more faults would be counted and no longer named. */
+  /** There are more faults than are named, so that looking for further ones is idle. */
   get isFull(): boolean {
-    return this.#count >= NAMED_MAX;
+    return this.#count > NAMED_MAX;
   }
 
   add(pointer: string, detail: string): void {
@@ -44,8 +44,7 @@ export class Faults {
 
   throwIfAny(): void {
     if (this.#count > 0) {
-      const more = this.#count - this.#list.length;
-      const last = more > 0 ? [{ pointer: '#', detail: `and ${String(more)} more faults` }] : [];
+      const last = this.isFull ? [{ pointer: '#', detail: 'and more; these are the first' }] : [];
       throw invalid([...this.#list, ...last]);
     }
     if (this.#tooLarge !== null) throw this.#tooLarge;

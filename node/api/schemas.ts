@@ -44,7 +44,8 @@ const milliseconds = z.int().min(0).max(DURATION_MS_MAX);
 const priority = z.int().min(PRIORITY.most).max(PRIORITY.least);
 const instant = z.iso
   .datetime({ offset: true, error: 'must be an ISO 8601 time with a zone' })
-  .refine((text) => Date.parse(text) >= 0, 'must be a time after 1970');
+  // A text that is no time has its fault already.
+  .refine((text) => !(Date.parse(text) < 0), 'must be a time after 1970');
 
 export const taskSchema = z.strictObject({
   id: name.optional(),

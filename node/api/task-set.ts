@@ -8,7 +8,7 @@ import type { BatchOutcome, TaskFields } from '../core/submission.ts';
 import { ID_LENGTH_MAX } from '../core/task.ts';
 import { Breather } from './breather.ts';
 import { Faults, invalid, sentenceOf } from './faults.ts';
-import { lengthOf, taskSchema, toFields } from './schemas.ts';
+import { isName, lengthOf, taskSchema, toFields } from './schemas.ts';
 
 export interface TaskSetSettings {
   readonly clock: Clock;
@@ -48,7 +48,7 @@ export class TaskSet {
     const parsed = taskSchema.safeParse(value);
     if (!parsed.success) {
       this.faults.addZod(parsed.error, pointer);
-      this.#addToGraph(uuidv7(), []);
+      this.#addToGraph(idIn(value) ?? uuidv7(), []);
       return null;
     }
     const body = parsed.data;
@@ -149,4 +149,10 @@ export class TaskSet {
         return;
     }
   }
+}
+
+/** The id of a task that is refused for something else: another may still carry it too. */
+function idIn(value: unknown): string | null {
+  if (typeof value !== 'object' || value === null || !('id' in value)) return null;
+  return typeof value.id === 'string' && isName(value.id) ? value.id : null;
 }

@@ -31,7 +31,7 @@ export interface DatabaseSettings {
   readonly lockTimeoutMs?: number;
 }
 
-/** A prepared statement: the name is `file.function`, and the text never changes. */
+/** With a name (`file.function`) it is prepared once a session, and its text never changes. */
 export interface Statement {
   readonly name?: string;
   readonly text: string;
@@ -184,8 +184,11 @@ export class Database implements Session {
       destroySocket(client);
     });
     try {
-      const query = name === undefined ? { text } : { name, text, values: [...values] };
-      const result = await client.query<Row & pg.QueryResultRow>(query);
+      // Without values the simple protocol is used, which alone takes two statements at once.
+      const query = values.length === 0 ? { text } : { text, values: [...values] };
+      const result = await client.query<Row & pg.QueryResultRow>(
+        name === undefined ? query : { ...query, name },
+      );
       return result.rows;
     } catch (thrown) {
       if (!(thrown instanceof pg.DatabaseError) && !isOpen(client)) {

@@ -1,0 +1,89 @@
+import { expect } from 'chai';
+import { eventually, pointersOf, startApi } from './support.ts';
+import type { Api } from './support.ts';
+
+/**
+ * Goal: a waiting request ends with its task, whichever of the three ways brings the news.
+ * Method: real HTTP and PostgreSQL, with a feed that says what the test says.
+ */
+describe('GET /tasks/{id}?wait=', () => {
+  let api: Api;
+  beforeEach(async () => {
+    api = await startApi();
+  });
+  afterEach(async () => {
+    await api.close();
+  });
+
+  it('answers 202 with the task as it is when time is up, 200 at once where it has ended', async () => {
+    await api.post('/tasks', { id: 'a', type: 'noop' });
+    const early = await api.get('/tasks/a?wait=20ms');
+    expect(early.status).to.equal(202);
+    expect(early.body).to.include({ status: 'QUEUED' });
+    await api.end('a', 'FAILED');
+    const done = await api.get('/tasks/a?wait=2m');
+    expect(done.status).to.equal(200);
+    expect(done.body).to.include({ status: 'FAILED' });
+    expect(api.feed.watched.size).to.equal(0);
+  });
+
+  it('ends by the word of the feed, which it subscribed to before it read', async () => {
+    await api.post('/tasks', { id: 'a', type: 'noop' });
+    const seq = await api.seqOf('a');
+    const answer = api.get('/tasks/a?wait=60s');
+    await eventually(() => Promise.resolve(api.feed.watched.has(seq)));
+    await api.end('a', 'COMPLETED');
+    api.feed.sayEnded([seq]);
+    expect((await answer).status).to.equal(200);
+    expect(api.feed.watched.size).to.equal(0);
+  });
+
+  it('is not taken in by a word that is not true', async () => {
+    await api.post('/tasks', { id: 'a', type: 'noop' });
+    const seq = await api.seqOf('a');
+    const answer = api.get('/tasks/a?wait=300ms');
+    await eventually(() => Promise.resolve(api.feed.watched.has(seq)));
+    api.feed.sayEnded([seq, seq + 1]);
+    expect((await answer).status).to.equal(202);
+  });
+
+  it('ends by the poll where no word comes at all', async () => {
+    await api.post('/tasks', { id: 'a', type: 'noop' });
+    const seq = await api.seqOf('a');
+    const answers = [api.get('/tasks/a?wait=60s'), api.get('/tasks/a?wait=60s')];
+    await eventually(() => Promise.resolve(api.feed.watched.has(seq)));
+    await api.end('a', 'COMPLETED');
+    for (const answer of await Promise.all(answers)) expect(answer.status).to.equal(200);
+  });
+
+  it('subscribes and reads again when a new leader comes', async () => {
+    await api.post('/tasks', { id: 'a', type: 'noop' });
+    const seq = await api.seqOf('a');
+    const answer = api.get('/tasks/a?wait=60s');
+    await eventually(() => Promise.resolve(api.feed.watched.has(seq)));
+    await api.end('a', 'COMPLETED');
+    api.feed.sayTerm();
+    expect((await answer).status).to.equal(200);
+    expect(api.feed.calls).to.deep.equal([`watch ${String(seq)}`, `watch ${String(seq)}`]);
+  });
+
+  it('refuses a time that is none or too long', async () => {
+    await api.post('/tasks', { id: 'a', type: 'noop' });
+    for (const wait of ['', 'soon', '-1', '301s', '6m', '1h', '300001']) {
+      const answer = await api.get(`/tasks/a?wait=${wait}`);
+      expect(answer.status, wait).to.equal(400);
+      expect(pointersOf(answer)).to.deep.equal(['?wait']);
+    }
+    expect((await api.get('/tasks/none?wait=1s')).status).to.equal(404);
+  });
+
+  it('forgets a client that left', async () => {
+    await api.post('/tasks', { id: 'a', type: 'noop' });
+    const leaving = new AbortController();
+    const answer = fetch(`${api.url}/tasks/a?wait=60s`, { signal: leaving.signal });
+    await eventually(() => Promise.resolve(api.feed.watched.size === 1));
+    leaving.abort();
+    await answer.catch(() => undefined);
+    await eventually(() => Promise.resolve(api.feed.watched.size === 0));
+  });
+});
