@@ -55,13 +55,13 @@ export function refusalOf(
   const code = problem?.['code'];
   const detail = problem?.['detail'];
   if (problem === undefined || typeof code !== 'string') {
-    return new ClientError(
-      'not_skein',
-      `${url} answered ${String(status)}, and not as Skein does`,
-      {
-        status,
-      },
-    );
+    // A proxy before the nodes, or a node that is not ready yet.
+    if (isBusy(status)) {
+      const message = `${url} cannot serve at the moment (${String(status)})`;
+      return new ClientError('unavailable', message, { status, isRepeated });
+    }
+    const message = `${url} answered ${String(status)}, and not as Skein does`;
+    return new ClientError('not_skein', message, { status });
   }
   const message = typeof detail === 'string' ? detail : code;
   return new ClientError(code, message, { status, problem, isRepeated });

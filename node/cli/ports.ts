@@ -1,0 +1,142 @@
+import type { TaskStatus } from '../core/task.ts';
+import type { Clock } from '../base/clock.ts';
+
+/** What the command line needs of the rest; main.ts hands it over. */
+
+/** A stream for people or programs, as `process.stdout` is one. */
+export interface TextStream {
+  readonly isTTY?: boolean;
+  /** Characters in a line of the terminal. */
+  readonly columns?: number;
+  /** False: wait for `drain` before more is written. */
+  write(text: string): boolean;
+  once(event: 'drain' | 'close' | 'error', listener: () => void): unknown;
+  off(event: 'drain' | 'close' | 'error', listener: () => void): unknown;
+}
+
+/** A line of the table of a node's settings. */
+export interface SettingPort {
+  readonly key: string;
+  readonly flag: string;
+  /** Empty for a switch. */
+  readonly argument: string;
+  readonly env: readonly string[];
+  readonly default: string;
+  readonly what: string;
+}
+
+export interface CliDeps {
+  readonly version: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdin: AsyncIterable<Uint8Array>;
+  readonly stdout: TextStream;
+  readonly stderr: TextStream;
+  readonly clock: Clock;
+  readonly settings: readonly SettingPort[];
+  createClient(urls: readonly string[]): ClientPort;
+  /** Runs one node until it is told to stop; resolves to the exit code. */
+  runNode(flags: Readonly<Record<string, unknown>>): Promise<number>;
+}
+
+export type Counts = Readonly<Record<TaskStatus, number>>;
+
+export interface TaskSpec {
+  readonly id?: string;
+  readonly type: string;
+  readonly duration_ms?: number;
+  readonly dependencies?: readonly string[];
+  readonly priority?: number;
+}
+
+export interface WorkflowSpec {
+  readonly id?: string;
+  readonly name?: string;
+  readonly priority?: number;
+  readonly tasks: readonly TaskSpec[];
+}
+
+export interface TaskLine {
+  readonly id: string;
+  readonly status: TaskStatus;
+  readonly type: string;
+  readonly priority: number;
+  readonly attempt: number;
+  readonly max_attempts: number;
+  readonly node: string | null;
+  readonly created_at: string;
+  readonly started_at: string | null;
+  readonly finished_at: string | null;
+}
+
+export interface TaskView extends TaskLine {
+  readonly dependencies: readonly string[];
+  readonly error: { readonly code: string; readonly message: string } | null;
+}
+
+export interface WorkflowView {
+  readonly id: string;
+  readonly name: string;
+  readonly status: 'RUNNING' | 'COMPLETED' | 'FAILED' | 'CANCELLED';
+  readonly counts: Counts;
+  readonly created_at: string;
+  readonly finished_at: string | null;
+}
+
+export interface ClusterView {
+  readonly term: number;
+  readonly leader: string | null;
+  readonly nodes: readonly {
+    readonly name: string;
+    readonly pid: number;
+    readonly state: string;
+    readonly is_leader: boolean;
+    readonly http_url: string;
+    readonly grpc_address: string;
+    readonly slots: number;
+    readonly running: number;
+    readonly version: string;
+  }[];
+  readonly counts: Counts;
+}
+
+export interface ListFilter {
+  readonly status?: TaskStatus;
+  readonly type?: string;
+  readonly workflow?: string;
+  readonly tag?: string;
+  readonly pageSize?: number;
+}
+
+export interface Answered {
+  readonly id: string;
+  readonly status: string;
+}
+
+/** Its failures are of the shape of `ClientFailure`. */
+export interface ClientPort {
+  submitTask(task: TaskSpec): Promise<Answered>;
+  submitBatch(tasks: readonly TaskSpec[]): Promise<{ count: number; ids: readonly string[] }>;
+  submitNdjson(lines: AsyncIterable<string>): Promise<{ count: number }>;
+  submitWorkflow(workflow: WorkflowSpec): Promise<Answered & { name: string; count: number }>;
+  getTask(id: string, options?: { waitMs?: number }): Promise<TaskView>;
+  listTasks(filter: ListFilter): AsyncIterable<TaskLine>;
+  getWorkflow(id: string): Promise<WorkflowView>;
+  cancelTask(id: string): Promise<Answered>;
+  cancelWorkflow(id: string): Promise<Answered>;
+  retryTask(id: string): Promise<Answered>;
+  cluster(): Promise<ClusterView>;
+}
+
+export interface ClientFailure extends Error {
+  /** 0 where no node answered. */
+  readonly status: number;
+  readonly code: string;
+  readonly errors: readonly { readonly pointer: string; readonly detail: string }[];
+  /** Another try, now or later, may succeed. */
+  readonly isTransient: boolean;
+}
+
+/** The one thing that is told by name: a class of another face cannot be asked for. */
+export function isClientFailure(thrown: unknown): thrown is ClientFailure {
+  return thrown instanceof Error && thrown.name === 'ClientError' && 'isTransient' in thrown;
+}
