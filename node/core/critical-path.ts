@@ -37,14 +37,17 @@ export class CriticalPath {
     const leaves = rows.filter((row) => childrenLeft.get(row) === 0);
     for (let row = leaves.pop(); row !== undefined; row = leaves.pop()) {
       this.takeLongestChild(row);
-      let hasOlderParent = false;
+      let inBatch = 0;
+      let parents = 0;
       graph.forEachParent(row, (parent) => {
+        parents += 1;
         const left = childrenLeft.get(parent);
-        if (left === undefined) hasOlderParent = true;
-        else if (left === 1) leaves.push(parent);
-        if (left !== undefined) childrenLeft.set(parent, left - 1);
+        if (left === undefined) return;
+        inBatch += 1;
+        childrenLeft.set(parent, left - 1);
+        if (left === 1) leaves.push(parent);
       });
-      if (hasOlderParent) this.pending.push(graph.at(graph.seq, row));
+      if (inBatch < parents) this.pending.push(graph.at(graph.seq, row));
     }
     childrenLeft.clear();
   }

@@ -79,9 +79,7 @@ export class Reaper {
     await untilDone(signal, async () => {
       while (!signal.aborted) {
         if (clock.monotonicMs() - this.lastRenewMs >= timings.renewMs) await this.renew();
-        const isHurried = this.mustLook;
-        this.mustLook = false;
-        if (isHurried || this.isLookDue()) await this.lookAtNodes();
+        if (this.isLookDue()) await this.lookAtNodes();
         const untilRenewMs = this.lastRenewMs + timings.renewMs - clock.monotonicMs();
         await this.waker.wait(this.mustLook ? HURRY_MS : Math.max(1, untilRenewMs), signal);
       }
@@ -90,6 +88,7 @@ export class Reaper {
 
   private isLookDue(): boolean {
     const { clock, timings, roster, holders } = this.deps;
+    if (this.mustLook) return true;
     const sinceMs = clock.monotonicMs() - this.lastLookMs;
     if (sinceMs >= ALL_WELL_MS) return true;
     if (sinceMs < timings.renewMs * 0.9) return false;
@@ -119,6 +118,7 @@ export class Reaper {
   private async lookAtNodes(): Promise<void> {
     const { clock, reader, roster, mailbox, timings, holders } = this.deps;
     this.lastLookMs = clock.monotonicMs();
+    this.mustLook = false;
     const held = holders();
     const nodes = await this.persist('nodes', () => reader.nodes(held));
     const known = new Set(nodes.map((node) => node.nodeId));

@@ -1,4 +1,4 @@
-import { SettledAs } from '../core/messages.ts';
+import type { SettledAs } from '../core/messages.ts';
 import type { EndCode } from '../core/task.ts';
 import { numbers, type Pipeline, type Row, type Statement } from './pipeline.ts';
 

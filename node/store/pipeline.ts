@@ -1,6 +1,7 @@
-import { Client, types, type CustomTypesConfig } from 'pg';
+import { Client } from 'pg';
 import type { Clock } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
+import { COLUMN_TYPES } from './column-types.ts';
 
 /**
  * One pipelined connection for the hot statements of a role: several statements may be under way, the
@@ -92,7 +93,7 @@ export class Pipeline {
         `-c statement_timeout=${String(statementTimeoutMs)} ` +
         `-c lock_timeout=${String(statementTimeoutMs)} ` +
         `-c idle_in_transaction_session_timeout=${String(statementTimeoutMs)} -c jit=off`,
-      types: NUMBERS,
+      types: COLUMN_TYPES,
       pipeline: true,
     });
     const forget = (): void => {
@@ -128,23 +129,6 @@ export function isDataError(error: Error): boolean {
 export function numbers(values: readonly number[]): string {
   return `{${values.join(',')}}`;
 }
-
-/** Of the driver's own table only the scalars have names; these are of pg_type. */
-const NUMBER_ARRAY_OIDS: ReadonlySet<number> = new Set([1005, 1007, 1016]);
-
-function toNumbers(text: string): number[] {
-  return text.length === 2 ? [] : text.slice(1, -1).split(',').map(Number);
-}
-
-/** Every bigint of the schema is a safe integer (base/ids.ts); json is passed through as text. */
-const NUMBERS: CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary'): unknown => {
-    if (oid === types.builtins.INT8) return Number;
-    if (NUMBER_ARRAY_OIDS.has(oid)) return toNumbers;
-    if (oid === types.builtins.JSON || oid === types.builtins.JSONB) return (text: string) => text;
-    return types.getTypeParser(oid, format as 'text');
-  }) as CustomTypesConfig['getTypeParser'],
-};
 
 interface WithStream {
   readonly connection: { readonly stream: { destroy(): void } };
