@@ -140,15 +140,10 @@ class DialledLink implements LinkToLeader {
     this.abandon(`a frame that makes no sense: ${parsed.fault}`);
   }
 
-  /** The stream is over; frames that came before may still be on their way to 'data'. */
+  /** The last word of a stream, after all its frames. */
   private onStatus(ended: StatusObject): void {
-    this.outbox.drop();
-    const finish = (): void => {
-      this.reason ??= describe(ended);
-      this.end();
-    };
-    if (this.stream.readableEnded || this.stream.destroyed) finish();
-    else this.stream.once('end', finish);
+    this.reason ??= describe(ended);
+    this.end();
   }
 
   private abandon(reason: string): void {

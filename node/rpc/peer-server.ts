@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
 import { Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
@@ -82,6 +85,10 @@ export class PeerServer {
   private readonly health: HealthImplementation;
   /** All and only the streams that have not ended, those before their hello included. */
   private readonly links = new Set<ServerLink>();
+  /** All and only the open connections. */
+  private readonly sockets = new Set<Socket>();
+  private readonly listener: NetServer;
+  private readonly injector: ReturnType<Server['createConnectionInjector']>;
   private isStopping = false;
 
   constructor(options: PeerServerOptions) {
@@ -94,18 +101,30 @@ export class PeerServer {
     this.health = new HealthImplementation();
     this.health.addToServer(this.server);
     this.setServing(true);
+    // Connections are accepted here and handed to grpc-js, which has no way to cut them itself: its
+    // forceShutdown ends open streams only while channelz counts them, and waits for the peer's word
+    // before it closes a socket (grpc-js 1.14).
+    this.injector = this.server.createConnectionInjector(ServerCredentials.createInsecure());
+    this.listener = createServer((socket) => {
+      this.onConnection(socket);
+    });
   }
 
   /** Listens; rejects when the address is taken or is not this machine's. */
   async start(): Promise<{ readonly port: number }> {
     const { host, port } = this.options;
-    const address = `${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
-    return new Promise((resolve, reject) => {
-      this.server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
-        if (error === null) resolve({ port: bound });
-        else reject(new Error(`gRPC cannot listen on ${address}`, { cause: error }));
-      });
+    this.listener.listen({ host, port });
+    try {
+      await once(this.listener, 'listening');
+    } catch (thrown) {
+      const cause = toError(thrown);
+      throw new Error(`gRPC cannot listen on ${host}, port ${String(port)}`, { cause });
+    }
+    // Later errors are of single connections (no file descriptor left for them, say).
+    this.listener.on('error', (error) => {
+      this.options.log.warn('a connection could not be accepted', { err: error });
     });
+    return { port: (this.listener.address() as AddressInfo).port };
   }
 
   /** What the health service answers. */
@@ -122,17 +141,24 @@ export class PeerServer {
     for (const link of this.links) link.close();
     const patience = new AbortController();
     const closed = new Promise<void>((resolve) => {
-      this.server.tryShutdown(() => {
-        patience.abort();
+      this.listener.close(() => {
         resolve();
       });
     });
-    const clock = this.options.clock ?? systemClock;
-    // Rejects when the server closed in time, which is what we hope for.
-    const expired = clock.sleep(deadlineMs, patience.signal).catch(() => undefined);
-    await Promise.race([closed, expired]);
+    this.injector.drain(deadlineMs);
+    const expired = (this.options.clock ?? systemClock).sleep(deadlineMs, patience.signal);
+    // The sleep rejects when it is cut short, which is what we hope for.
+    await Promise.race([closed, expired.catch(() => undefined)]);
+    patience.abort();
+    for (const socket of this.sockets) socket.destroy();
     this.server.forceShutdown();
-    for (const link of this.links) link.cut();
+    await closed;
+  }
+
+  private onConnection(socket: Socket): void {
+    this.sockets.add(socket);
+    socket.once('close', () => this.sockets.delete(socket));
+    this.injector.injectConnection(socket);
   }
 
   private onStream(stream: LinkStream): void {

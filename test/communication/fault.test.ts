@@ -2,8 +2,10 @@
 // Method: real gRPC through a TCP proxy that cuts, falls silent or stops reading.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
-import { setup } from './setup.ts';
+import { manualTimers, setup } from './setup.ts';
 import type { Accepted, Dialled, Setup } from './setup.ts';
+import { systemClock } from '../../node/base/clock.ts';
+import type { Clock } from '../../node/base/clock.ts';
 import { createTcpProxy } from '../support/tcp-proxy.ts';
 import type { TcpProxy } from '../support/tcp-proxy.ts';
 
@@ -13,12 +15,16 @@ describe('a link under faults', () => {
   let node: Dialled;
   let leader: Accepted;
 
-  const open = async (options: Parameters<typeof setup>[0] = {}): Promise<void> => {
+  const open = async (
+    options: Parameters<typeof setup>[0] = {},
+    clock: Clock = systemClock,
+  ): Promise<void> => {
     world = await setup(options);
     proxy = await createTcpProxy({ target: { host: '127.0.0.1', port: world.port } });
     node = world.dial({
       address: `127.0.0.1:${String(proxy.port)}`,
       outboxBounds: { framesMax: 100, bytesMax: 1_000_000 },
+      clock,
     });
     leader = await world.accepted.first();
     leader.link.send({ term: 1 });
@@ -53,9 +59,15 @@ describe('a link under faults', () => {
   });
 
   it('is left by a node that closes it, though the leader answers nothing', async () => {
-    await open();
+    const timers = manualTimers();
+    await open({}, timers.clock);
     proxy.pause();
     node.link.close();
+    await nextTurn();
+    expect(node.closed.all).to.have.length(0);
+    timers.fire(500);
+    await nextTurn();
+    expect(node.closed.all).to.have.length(1);
     expect(await node.closed.first()).to.equal('closed by this node');
   });
 
@@ -92,12 +104,30 @@ describe('a link under faults', () => {
 
   it('carries far more than its bound to a node that reads', async () => {
     await open({ outboxBounds: { framesMax: 4, bytesMax: 4_000_000 } });
-    const frames = 100;
-    for (let i = 0; i < frames; i++) {
+    for (let frames = 1; frames < 100; frames += 2) {
       leader.link.send({ term: 1, grants });
-      await node.messages.atLeast(i + 2);
+      leader.link.send({ term: 1, grants });
+      await node.messages.atLeast(frames + 2);
     }
     expect(leader.closed.all).to.have.length(0);
+  });
+
+  it('shares no connection with another link to the same address', async () => {
+    await open();
+    world.dial({ address: `127.0.0.1:${String(proxy.port)}` });
+    await world.accepted.atLeast(2);
+    expect(proxy.connections()).to.equal(2);
+  });
+
+  it('does not go through the proxy that the environment names for the web', async () => {
+    const before = process.env.http_proxy;
+    process.env.http_proxy = 'http://127.0.0.1:1';
+    try {
+      await open();
+    } finally {
+      if (before === undefined) delete process.env.http_proxy;
+      else process.env.http_proxy = before;
+    }
   });
 
   it('delivers what was held back once the network is whole again', async () => {
@@ -124,6 +154,10 @@ describe('a link under faults', () => {
     proxy.pause();
     await world.server.stop(20);
     await leader.closed.first();
+    expect(node.closed.all).to.have.length(0);
+    // What the node sees when it thaws is not an open link.
+    proxy.resume();
+    await node.closed.first();
   });
 });
 
@@ -143,6 +177,7 @@ describe('links in number', () => {
       await Promise.all([node.closed.first(), closed.first()]);
       world.accepted.all.length = 0;
     };
+    await cycle();
     const before = resources();
     for (let i = 0; i < 200; i++) await cycle();
     // Sockets close a few turns after their links.

@@ -1,8 +1,7 @@
 // Goal: the life of a link between a node and the leader, from hello to end.
 // Method: real gRPC on loopback, both ends in this process; every wait is for a message or an end.
 import { expect } from 'chai';
-import { recordingLog, setup } from './setup.ts';
-import { HELLO } from './setup.ts';
+import { HELLO, manualTimers, recordingLog, setup } from './setup.ts';
 import type { Setup } from './setup.ts';
 import { systemClock } from '../../node/base/clock.ts';
 import type { FromNode } from '../../node/core/messages.ts';
@@ -119,7 +118,8 @@ describe('a link between a node and the leader', () => {
 
   it('delivers what was sent before the node closed it, then ends', async () => {
     world = await setup();
-    const node = world.dial();
+    // The timer that leaves a silent leader never fires: the leader answers the end by itself.
+    const node = world.dial({ clock: manualTimers().clock });
     for (let i = 0; i < 100; i++) node.link.send({ look: true });
     node.link.close();
     const { messages, closed } = await world.accepted.first();
@@ -146,6 +146,42 @@ describe('a link between a node and the leader', () => {
     expect(node.messages.all).to.have.length(0);
   });
 
+  it('delivers nothing to whoever has closed it, though the other still speaks', async () => {
+    world = await setup();
+    const [first, second] = [world.dial(), world.dial()];
+    const [one, two] = await world.accepted.atLeast(2);
+    first.link.close();
+    second.link.close();
+    one?.link.send({ term: 1 });
+    two?.link.send({ term: 1 });
+    await Promise.all([first.closed.first(), second.closed.first()]);
+    expect([...first.messages.all, ...second.messages.all]).to.have.length(0);
+
+    const third = world.dial();
+    const three = (await world.accepted.atLeast(3))[2];
+    three?.link.close();
+    third.link.send({ look: true });
+    await Promise.all([third.closed.first(), three?.closed.first()]);
+    expect(three?.messages.all).to.have.length(0);
+  });
+
+  it('delivers nothing to a role that closed it over an earlier frame', async () => {
+    const heard: FromNode[] = [];
+    world = await setup({
+      accept: (link) => ({
+        onMessage: (message) => {
+          heard.push(message);
+          link.close();
+        },
+        onClosed: () => undefined,
+      }),
+    });
+    const node = world.dial();
+    for (let i = 0; i < 50; i++) node.link.send({ watch: [i] });
+    await node.closed.first();
+    expect(heard.map(({ watch }) => watch)).to.deep.equal([[0]]);
+  });
+
   it('tells nobody of its end inside a call of their own', async () => {
     world = await setup();
     const node = world.dial();
@@ -154,6 +190,11 @@ describe('a link between a node and the leader', () => {
     expect(leader.closed.all).to.have.length(0);
     node.link.close();
     expect(node.closed.all).to.have.length(0);
+    const hasty = world.dial({ outboxBounds: { framesMax: 2, bytesMax: 1000 } });
+    hasty.link.send({ look: true });
+    hasty.link.send({ look: true });
+    expect(hasty.closed.all).to.have.length(0);
+    expect(await hasty.closed.first()).to.equal('the leader does not read its stream');
   });
 
   it('remembers when the leader was last heard', async () => {
@@ -193,17 +234,29 @@ describe('a link between a node and the leader', () => {
   });
 
   it('is cut when no hello comes in time', async () => {
-    // The server's clock fires every timer at once; a hello cannot be that quick.
-    const clock = {
-      ...systemClock,
-      after: (_ms: number, action: () => void) => {
-        setImmediate(action);
-        return () => undefined;
-      },
+    // The server's timers fire at once; a hello cannot be that quick.
+    const after = (_ms: number, action: () => void): (() => void) => {
+      setImmediate(action);
+      return () => undefined;
     };
-    world = await setup({ clock });
-    const node = world.dial({ hello: HELLO });
+    world = await setup({ clock: { ...systemClock, after } });
+    const node = world.dial();
     expect(await node.closed.first()).to.equal('DEADLINE_EXCEEDED: no hello within 2000 ms');
+  });
+
+  it('waits for the hello no longer when it has come', async () => {
+    const timers = manualTimers();
+    world = await setup({ clock: timers.clock });
+    world.dial();
+    await world.accepted.first();
+    expect(timers.cancelled.all).to.deep.equal([2000]);
+  });
+
+  it('is up when it is accepted, though nothing is said on it', async () => {
+    world = await setup();
+    const timers = manualTimers();
+    world.dial({ clock: timers.clock, connectTimeoutMs: 1234 });
+    expect(await timers.cancelled.first()).to.equal(1234);
   });
 
   it('is cut, with a warning, by a frame that makes no sense', async () => {

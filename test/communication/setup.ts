@@ -1,4 +1,7 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { expect } from 'chai';
 import { systemClock } from '../../node/base/clock.ts';
+import type { Clock } from '../../node/base/clock.ts';
 import type { FromLeader, FromNode, Hello } from '../../node/core/messages.ts';
 import { dialLeader } from '../../node/rpc/leader-link.ts';
 import type { DialOptions, LinkToLeader } from '../../node/rpc/leader-link.ts';
@@ -52,6 +55,27 @@ export function recordingLog(): { readonly log: LinkLog; readonly lines: LogLine
   return { log, lines };
 }
 
+/** Timers of a clock that fire when the test says so, and tell when they are taken back. */
+export function manualTimers() {
+  const timers: { readonly ms: number; readonly fire: () => void; isCancelled: boolean }[] = [];
+  const cancelled = new Inbox<number>();
+  const clock: Clock = {
+    ...systemClock,
+    after: (ms, action) => {
+      const timer = { ms, fire: action, isCancelled: false };
+      timers.push(timer);
+      return () => {
+        if (!timer.isCancelled) cancelled.add(ms);
+        timer.isCancelled = true;
+      };
+    },
+  };
+  const fire = (ms: number): void => {
+    for (const timer of timers) if (timer.ms === ms && !timer.isCancelled) timer.fire();
+  };
+  return { clock, cancelled, fire };
+}
+
 export const HELLO: Hello = {
   nodeId: 7,
   incarnation: '5a0f1f0e-57a4-4a40-9f0b-5f9a3c8c2f11',
@@ -77,7 +101,7 @@ export interface Dialled {
   readonly closed: Inbox<string>;
 }
 
-/** A server, and a way to dial it; `tearDown` leaves nothing open. */
+/** A server, and a way to dial it; `tearDown` leaves nothing open, and counts the ends of links. */
 export async function setup(options: Partial<PeerServerOptions> = {}) {
   const { log, lines } = recordingLog();
   const accepted = new Inbox<Accepted>();
@@ -127,7 +151,9 @@ export async function setup(options: Partial<PeerServerOptions> = {}) {
   const tearDown = async (): Promise<void> => {
     for (const { link } of dialled) link.close();
     await server.stop(1000);
-    await Promise.all(dialled.map(({ closed }) => closed.first()));
+    await Promise.all([...dialled, ...accepted.all].map(({ closed }) => closed.first()));
+    await nextTurn();
+    for (const { closed } of [...dialled, ...accepted.all]) expect(closed.all).to.have.length(1);
   };
   return { server, port, accepted, dial, lines, tearDown };
 }

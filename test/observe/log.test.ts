@@ -212,6 +212,22 @@ describe('a log whose reader fails it', () => {
     await log.close();
   });
 
+  it('has written all when it is closed, though the reader takes its time', async () => {
+    let lines = 0;
+    const slow = new Writable({
+      write(_bytes, _encoding, next) {
+        setImmediate(() => {
+          lines += 1;
+          next();
+        });
+      },
+    });
+    const log = createLogger({ level: 'info', format: 'json', stream: slow });
+    for (let i = 0; i < 100; i++) log.info('line', { i });
+    await log.close();
+    expect(lines).to.be.at.least(100);
+  });
+
   it('closes within its time when the reader never reads', async () => {
     const stuck = new Writable({ write: () => undefined });
     const log = createLogger({ level: 'info', format: 'json', stream: stuck });

@@ -60,6 +60,17 @@ describe('the TCP proxy for tests', () => {
     });
   };
 
+  /** Round trips beside the proxy leave it all the time it needs to let something through. */
+  const passTime = async (): Promise<void> => {
+    const { port } = echo.address() as AddressInfo;
+    const direct = net.connect(port, '127.0.0.1');
+    clients.push(direct);
+    for (const word of [' one', ' two', ' three']) {
+      direct.write(word);
+      await nextText(direct);
+    }
+  };
+
   it('passes bytes and ends both ways', async () => {
     const client = await connect();
     client.end('hello');
@@ -73,6 +84,7 @@ describe('the TCP proxy for tests', () => {
     const answer = nextText(client);
     client.write('one');
     await targetReceives('one');
+    await passTime();
     expect(client.bytesRead).to.equal(0);
     proxy.resume();
     expect(await answer).to.equal('one');
@@ -84,14 +96,7 @@ describe('the TCP proxy for tests', () => {
     await nextText(client);
     proxy.pause('to-target');
     client.write('held');
-    // Round trips beside the proxy leave it all the time it needs to let something through.
-    const { port } = echo.address() as AddressInfo;
-    const direct = net.connect(port, '127.0.0.1');
-    clients.push(direct);
-    for (const word of [' one', ' two', ' three']) {
-      direct.write(word);
-      await nextText(direct);
-    }
+    await passTime();
     expect(received).to.equal('before one two three');
     proxy.resume();
     expect(await nextText(client)).to.equal('held');
@@ -106,6 +111,14 @@ describe('the TCP proxy for tests', () => {
     let text = '';
     while (text.length < 2) text += await nextText(client);
     expect(text).to.equal('ab');
+  });
+
+  it('holds what is delayed', async () => {
+    const client = await connect();
+    proxy.delay(60_000);
+    client.write('held');
+    await passTime();
+    expect(received).to.equal(' one two three');
   });
 
   it('resets every connection and welcomes the next', async () => {
@@ -131,6 +144,7 @@ describe('the TCP proxy for tests', () => {
     client.write('MIT');
     await lost;
     expect(received).to.equal('insertCOMMIT');
+    await passTime();
     expect(client.bytesRead).to.equal(bytesBefore);
     expect(client.destroyed).to.equal(false);
   });
