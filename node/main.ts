@@ -75,37 +75,40 @@ class Signals {
 }
 
 /** Asked for only where a command reads it: a stdin that is open keeps a process alive. */
-let isReading = false;
 async function* stdin(): AsyncGenerator<Uint8Array, void, undefined> {
-  isReading = true;
   for await (const chunk of process.stdin) yield chunk as Buffer;
 }
 
 async function main(): Promise<void> {
-  let isNode = false;
+  const used = { node: false, stdin: false };
   // `skein list | head` is no error; a node goes on without a reader of its log.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (isNode) return;
+    if (used.node) return;
     process.exit(error.code === 'EPIPE' ? 0 : 1);
   });
   const code = await runCli(process.argv.slice(2), {
     version: VERSION,
     env: process.env,
-    stdin: { [Symbol.asyncIterator]: stdin },
+    stdin: {
+      [Symbol.asyncIterator]: () => {
+        used.stdin = true;
+        return stdin();
+      },
+    },
     stdout: process.stdout,
     stderr: process.stderr,
     clock: systemClock,
     settings: SETTINGS,
     createClient: (urls) => new SkeinClient({ urls }),
     runNode: (flags) => {
-      isNode = true;
+      used.node = true;
       return runNode(flags);
     },
   });
   // Nothing that a part of a node left open may keep the process of a node that has ended.
-  if (isNode) process.exit(code);
+  if (used.node) process.exit(code);
   process.exitCode = code;
-  if (isReading) process.stdin.destroy();
+  if (used.stdin) process.stdin.destroy();
 }
 
 await main();
