@@ -112,8 +112,11 @@ export type SchedulerEvent =
       readonly kind: 'inventory-received';
       readonly nodeId: number;
       readonly heartbeat: Heartbeat;
-      /** Granted by messages that the node had not processed when it wrote the inventory. */
-      readonly tooNew: ReadonlySet<number>;
+      /**
+       * The last step of the scheduler whose grants this node had all processed when it wrote the
+       * inventory: younger leases are not judged by it (rule 8).
+       */
+      readonly throughStep: number;
     };
 
 /**
@@ -146,7 +149,13 @@ export type Effect =
       readonly leaseSeqs: readonly number[];
       readonly nodeIds: readonly number[];
     }
-  | { readonly kind: 'send-grants'; readonly nodeId: number; readonly grants: Grants }
+  | {
+      readonly kind: 'send-grants';
+      readonly nodeId: number;
+      readonly grants: Grants;
+      /** The step that wants it sent. */
+      readonly step: number;
+    }
   | {
       readonly kind: 'send-aborts';
       readonly nodeId: number;

@@ -62,7 +62,7 @@ export class Outbox {
   }
 
   /** Everything collected, and an empty outbox. `openLoad` gives the number of a read to come. */
-  flush(openLoad: () => number): readonly Effect[] {
+  flush(step: number, openLoad: () => number): readonly Effect[] {
     const effects: Effect[] = [];
     for (const [nodeId, columns] of this.reclaims) {
       effects.push({ kind: 'persist-reclaims', nodeId, ...columns });
@@ -74,7 +74,7 @@ export class Outbox {
     if (this.skips.length > 0) effects.push({ kind: 'persist-skips', seqs: this.skips });
     if (this.leases.seqs.length > 0) effects.push({ kind: 'persist-leases', ...this.leases });
     for (const [nodeId, grants] of this.grants) {
-      effects.push({ kind: 'send-grants', nodeId, grants });
+      effects.push({ kind: 'send-grants', nodeId, grants, step });
     }
     for (const [nodeId, columns] of this.cancelAborts) {
       effects.push({ kind: 'send-aborts', nodeId, ...columns, reason: 'cancelled' });

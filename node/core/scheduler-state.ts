@@ -33,6 +33,8 @@ export class SchedulerState {
   /** Loads of many pages in progress: an absent task is not loaded yet. */
   pagedLoads = 0;
   nowMs = 0;
+  /** Steps begun so far, the present one included. */
+  steps = 0;
   private readonly classByKey = new Map<number, number>();
 
   constructor() {

@@ -45,11 +45,17 @@ export class Scheduler {
   step(nowMs: number, events: readonly SchedulerEvent[]): readonly Effect[] {
     const { state } = this;
     state.nowMs = nowMs;
+    state.steps += 1;
     for (const event of events) this.take(event);
     state.path.propagate(PATH_STEPS_MAX);
     this.releaseDue();
     this.lease();
-    return state.outbox.flush(() => state.tombstones.openLoad());
+    return state.outbox.flush(state.steps, () => state.tombstones.openLoad());
+  }
+
+  /** The number of the last step, from 1. */
+  get steps(): number {
+    return this.state.steps;
   }
 
   /** When `step` has something to do without an event: 0 for now, Infinity for never. */

@@ -56,6 +56,7 @@ export function applyLeases(state: SchedulerState, event: EventOf<'leases-persis
     const leaseSeq = event.leaseSeqs[at] as number;
     graph.leaseSeq[row] = leaseSeq;
     state.setPhase(row, Phase.LEASED);
+    graph.grantStep[row] = state.steps;
     state.story.add(seq, 'leased', leaseSeq);
     state.outbox.grant(
       graph.at(graph.node, row),
@@ -160,6 +161,7 @@ function believe(state: SchedulerState, row: number, rows: LiveRows, at: number)
   } else if (nodeId !== 0 && (phase !== Phase.LEASED || graph.at(graph.node, row) !== nodeId)) {
     state.unplace(row);
     graph.leaseSeq[row] = leaseSeq;
+    graph.grantStep[row] = 0;
     if (rows.cancels[at] === true) graph.seen[row] = graph.at(graph.seen, row) | Seen.CANCEL;
     adoptLease(state, row, nodeId);
   } else {
@@ -205,7 +207,9 @@ export function applyInventory(state: SchedulerState, event: EventOf<'inventory-
     }
   }
   for (const seq of member.held) {
-    if (claimed.has(seq) || event.tooNew.has(seq)) continue;
+    if (claimed.has(seq)) continue;
+    const row = graph.find(seq);
+    if (row === NONE || graph.at(graph.grantStep, row) > event.throughStep) continue;
     claimHeld(state, event.nodeId, seq, 'inventory');
   }
 }

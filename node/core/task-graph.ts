@@ -52,6 +52,8 @@ export class TaskGraph {
   node = new Float64Array(FIRST_CAPACITY);
   unended = new Int32Array(FIRST_CAPACITY);
   placement = new Int32Array(FIRST_CAPACITY);
+  /** The step that granted the lease; 0 for a lease that was read from the database. */
+  grantStep = new Float64Array(FIRST_CAPACITY);
   /** Position in the heap that holds the task (ready or timer), NONE outside. */
   heapAt = new Int32Array(FIRST_CAPACITY);
   /** First edge to a child; for a free row the next free row. */
@@ -99,6 +101,7 @@ export class TaskGraph {
     this.indexBySeq.set(seq, index);
     this.seq[index] = seq;
     this.node[index] = 0;
+    this.grantStep[index] = 0;
     this.unended[index] = 0;
     this.seen[index] = 0;
     this.heapAt[index] = NONE;
@@ -183,6 +186,7 @@ export class TaskGraph {
     this.runAtMs = grown64(this.runAtMs, size);
     this.remainingMs = grown64(this.remainingMs, size);
     this.node = grown64(this.node, size);
+    this.grantStep = grown64(this.grantStep, size);
     const expected = new Float32Array(size);
     expected.set(this.expectedMs);
     this.expectedMs = expected;

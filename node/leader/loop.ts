@@ -152,6 +152,7 @@ export class LeaderLoop {
     const { events, done } = mailbox.take();
     const effects = scheduler.step(databaseClock.nowMs(), events);
     await this.performer.perform(effects);
+    this.roster.sentThrough = scheduler.steps;
     done();
   }
 

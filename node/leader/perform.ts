@@ -57,7 +57,7 @@ export class Performer {
           await this.lease(effect);
           break;
         case 'send-grants':
-          roster.sendGrants(effect.nodeId, effect.grants);
+          roster.sendGrants(effect.nodeId, effect.grants, effect.step);
           break;
         case 'send-aborts':
           roster.sendAborts(effect.nodeId, {
@@ -125,7 +125,9 @@ export class Performer {
         writer.takeBackMany(nodeId, asked, leaseSeqs, outcome),
       );
       const count = ended.seqs.length + ended.cancelledSeqs.length;
-      this.deps.log.info('Leases were taken back.', { node_id: nodeId, count, outcome });
+      if (count > 0) {
+        this.deps.log.info('Leases were taken back.', { node_id: nodeId, count, outcome });
+      }
       if (outcome === 'lost') this.deps.metrics.leasesReclaimed(count);
       this.deps.mailbox.post({ kind: 'leases-ended', asked, ...ended });
     }

@@ -9,9 +9,10 @@ import { persist, untilDone, type RetryDeps } from './until-done.ts';
  * wants sent goes out. A node is a member from the moment its types are known; its first inventory is
  * judged after that, because both travel through the mailbox in their order.
  *
- * An inventory may be older than a grant that was sent meanwhile. So each grant is remembered under the
- * number of its message until the node says that it has processed it, and what is younger than the
- * inventory is not judged by it (rule 8).
+ * An inventory may be older than a grant that was sent meanwhile, or that is committed and about to be
+ * sent. So each message with grants is remembered, with the step of the scheduler that wanted it, until
+ * the node says that it has processed it; and an inventory is posted with the last step that it can
+ * speak of (rule 8).
  */
 export interface RosterDeps extends RetryDeps {
   readonly clock: Clock;
@@ -27,8 +28,8 @@ export interface RosterDeps extends RetryDeps {
 interface Seat {
   readonly link: LinkToNode;
   readonly watched: Set<number>;
-  /** Grants not yet processed by the node, oldest first. */
-  unprocessed: { readonly number: number; readonly seqs: readonly number[] }[];
+  /** Messages with grants that the node has not processed, oldest first, and their steps. */
+  unprocessed: { readonly number: number; readonly step: number }[];
   /** Frames before the node is a member, in their order. */
   early: FromNode[] | undefined;
   /** The number of its last heartbeat that is not answered yet; 0 for none. */
@@ -47,6 +48,8 @@ export class Roster {
   private readonly seats = new Map<number, Seat>();
   /** Task → the nodes whose clients wait for its end. */
   private readonly watchers = new Map<number, Set<number>>();
+  /** The last step of the scheduler whose messages have all been handed to the streams. */
+  sentThrough = 0;
   private isClosed = false;
 
   constructor(deps: RosterDeps) {
@@ -115,12 +118,12 @@ export class Roster {
     if (seat !== undefined) this.send(seat, { answer: { number, renewed } });
   }
 
-  sendGrants(nodeId: number, grants: Grants): void {
+  sendGrants(nodeId: number, grants: Grants, step: number): void {
     const seat = this.seats.get(nodeId);
     // A node that is gone does not miss them: its next inventory, or its end, frees them.
     if (seat === undefined || !this.deps.leadership.isTrusted()) return;
     const number = this.send(seat, { grants });
-    seat.unprocessed.push({ number, seqs: grants.seqs });
+    seat.unprocessed.push({ number, step });
   }
 
   sendAborts(nodeId: number, aborts: Aborts): void {
@@ -205,8 +208,9 @@ export class Roster {
     seat.heartbeatDue = heartbeat.number;
     seat.isDraining = heartbeat.draining;
     seat.unprocessed = seat.unprocessed.filter(({ number }) => number > heartbeat.processed);
-    const tooNew = new Set(seat.unprocessed.flatMap(({ seqs }) => seqs));
-    this.deps.mailbox.post({ kind: 'inventory-received', nodeId, heartbeat, tooNew });
+    const [oldest] = seat.unprocessed;
+    const throughStep = oldest === undefined ? this.sentThrough : oldest.step - 1;
+    this.deps.mailbox.post({ kind: 'inventory-received', nodeId, heartbeat, throughStep });
   }
 
   private watch(nodeId: number, seat: Seat, seq: number): void {

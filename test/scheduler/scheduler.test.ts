@@ -173,6 +173,18 @@ describe('the scheduler', () => {
     expect(bench.effect('send-aborts')).to.deep.include({ nodeId: 7, seqs: [2], leaseSeqs: [1] });
   });
 
+  it('judges a lease by an inventory only when its grant was processed before', () => {
+    const bench = new Bench().join(7, 1).load({ seq: 1 }).grant();
+    const { step } = bench.effect('send-grants') ?? { step: 0 };
+    const heartbeat = { number: 1, processed: 0, draining: false, seqs: [], leaseSeqs: [] };
+    const inventory = { kind: 'inventory-received', nodeId: 7, heartbeat } as const;
+    expect(bench.step({ ...inventory, throughStep: step - 1 }).effects).to.deep.equal([]);
+    bench.step({ ...inventory, throughStep: step });
+    expect(bench.effect('reread-tasks')?.claims).to.deep.equal([
+      { seq: 1, leaseSeq: 1, nodeId: 7, by: 'inventory' },
+    ]);
+  });
+
   it('takes an edit of priority and time over from a second load', () => {
     const bench = new Bench().load({ seq: 1 }, { seq: 2 });
     bench.load({ seq: 2, priority: 1 }, { seq: 1, runAtMs: bench.nowMs + 10 });
