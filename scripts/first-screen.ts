@@ -98,11 +98,11 @@ export function notableLine(name: string, line: string, verbose: boolean): strin
   const time = typeof timestamp === 'string' ? timestamp.slice(11, 23) : '';
   const mark = level === 'info' || level === 'debug' ? '' : `${String(level).toUpperCase()} `;
   const rest = Object.entries(fields)
-    .filter(([key]) => verbose || !HIDDEN.has(key))
+    .filter(([key, value]) => verbose || !(HIDDEN.has(key) || value === name))
     .map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
   return escaped(`${time} ${name}  ${mark}${String(message)}${rest.join('').slice(0, FIELDS_MAX)}`);
 }
 
-/** What the name at the head of the line says already. */
-const HIDDEN: ReadonlySet<string> = new Set(['node', 'node_id', 'incarnation', 'name', 'version']);
+/** For machines; the name of the node stands at the head of the line already. */
+const HIDDEN: ReadonlySet<string> = new Set(['node_id', 'incarnation', 'version']);
 const FIELDS_MAX = 400;

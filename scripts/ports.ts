@@ -1,4 +1,6 @@
 import { createServer } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
+import { systemRng } from '../node/base/clock.ts';
 
 /** The ports of one node to come. */
 export interface Ports {
@@ -16,57 +18,68 @@ export interface PortsWanted {
 }
 
 const PORT_MAX = 65_535;
+/** Any free port is looked for below those that systems give to outgoing connections. */
+const ANY_FROM = 16_384;
+const ANY_COUNT = 16_384;
+const ANY_TRIES = 200;
 
 /**
- * The ports of all nodes, each seen free a moment ago; throws one error that names every busy one and
- * the flag that moves it, before anything is started.
+ * The ports of all nodes, each seen free a moment ago; throws one error that names every busy one
+ * and the flag that moves it, before anything is started.
  */
 export async function findPorts(wanted: PortsWanted): Promise<readonly Ports[]> {
+  // All are held until all are found, so that none is found twice.
+  const held: Server[] = [];
   const faults: string[] = [];
-  const http = await findRange('HTTP', '--http-port', wanted.httpHost, wanted.httpPort);
-  const grpc = await findRange('gRPC', '--grpc-port', wanted.grpcHost, wanted.grpcPort);
-  if (faults.length > 0) throw new Error(faults.join('\n'));
-  return http.map((port, i) => ({ http: port, grpc: grpc[i] ?? 0 }));
-
-  async function findRange(
-    what: string,
-    flag: string,
-    host: string,
-    first: number,
-  ): Promise<readonly number[]> {
-    const ports: number[] = [];
-    for (let i = 0; i < wanted.nodes; i += 1) {
-      const port = first === 0 ? 0 : first + i;
+  const hold = async (server: Promise<Server>): Promise<number> => {
+    held.push(await server);
+    return ((await server).address() as AddressInfo).port;
+  };
+  const find = async (what: string, host: string, first: number, i: number): Promise<number> => {
+    if (first === 0) return hold(listenAnywhere(host));
+    const port = first + i;
+    try {
+      return await hold(listen(host, port));
+    } catch (error) {
+      const flag = `--${what.toLowerCase()}-port`;
       const name = `port ${String(port)} (${what} of node-${String(i + 1)})`;
-      try {
-        if (port > PORT_MAX) throw new Error(`is above ${String(PORT_MAX)}`);
-        ports.push(await freePort(host, port, ports));
-      } catch (error) {
-        faults.push(`${name} ${reasonOf(error)}: choose others with ${flag}`);
-      }
+      faults.push(`${name} ${reasonOf(error)}: choose others with ${flag}`);
+      return 0;
     }
-    return ports;
+  };
+  const ports: Ports[] = [];
+  try {
+    for (let i = 0; i < wanted.nodes; i += 1) {
+      const http = await find('HTTP', wanted.httpHost, wanted.httpPort, i);
+      const grpc = await find('gRPC', wanted.grpcHost, wanted.grpcPort, i);
+      ports.push({ http, grpc });
+    }
+  } finally {
+    await Promise.all(held.map((server) => new Promise((resolve) => server.close(resolve))));
   }
+  if (faults.length > 0) throw new Error(faults.join('\n'));
+  return ports;
 }
 
-/** `port` itself when it is free, or any free one that is not in `taken`, for 0. */
-async function freePort(host: string, port: number, taken: readonly number[]): Promise<number> {
-  for (;;) {
-    const found = await listenOnce(host, port);
-    if (port !== 0 || !taken.includes(found)) return found;
+async function listenAnywhere(host: string): Promise<Server> {
+  let last: unknown;
+  for (let tries = 0; tries < ANY_TRIES; tries += 1) {
+    const port = ANY_FROM + Math.floor(systemRng.random() * ANY_COUNT);
+    try {
+      return await listen(host, port);
+    } catch (error) {
+      last = error;
+    }
   }
+  throw new Error(`no free port on ${host}`, { cause: last });
 }
 
-function listenOnce(host: string, port: number): Promise<number> {
+function listen(host: string, port: number): Promise<Server> {
+  if (port > PORT_MAX) return Promise.reject(new Error(`is above ${String(PORT_MAX)}`));
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
-    server.listen(port, host, () => {
-      const address = server.address();
-      server.close(() => {
-        resolve(typeof address === 'object' && address !== null ? address.port : port);
-      });
-    });
+    server.listen(port, host, () => resolve(server));
   });
 }
 

@@ -58,8 +58,10 @@ describe('notableLine', () => {
     JSON.stringify({ timestamp: '2026-01-02T03:04:05.678Z', level: 'info', ...fields });
 
   it('shows what a node says in short, with its name in front', () => {
-    const shown = notableLine('node-1', line({ message: 'elected', term: 3 }), false);
-    expect(shown).to.equal('03:04:05.678 node-1  elected term=3');
+    const shown = (node: string): string | undefined =>
+      notableLine('node-1', line({ message: 'A node joined.', node, node_id: 7, slots: 3 }), false);
+    expect(shown('node-1')).to.equal('03:04:05.678 node-1  A node joined. slots=3');
+    expect(shown('node-2')).to.equal('03:04:05.678 node-1  A node joined. node=node-2 slots=3');
   });
 
   it('marks warnings, and keeps debug lines for --verbose', () => {
