@@ -10,7 +10,7 @@ import { Metrics } from './observe/metrics.ts';
 import { PeerServer } from './rpc/peer-server.ts';
 import { ClusterReader } from './store/cluster-reader.ts';
 import { Database } from './store/database.ts';
-import { openEmbeddedPostgres } from './store/embedded-postgres.ts';
+import { openEmbeddedPostgres, type EmbeddedPostgres } from './store/embedded-postgres.ts';
 import { migrate } from './store/migrate.ts';
 import { Submissions } from './store/submissions.ts';
 import { TaskChanges } from './store/task-changes.ts';
@@ -66,6 +66,7 @@ class Node implements RunningNode {
   private readonly hasStopped: () => void;
   private incarnation: Incarnation | undefined;
   private peers: PeerServer | undefined;
+  private embedded: EmbeddedPostgres | undefined;
   private database: Database | undefined;
   private api: ApiServer | undefined;
   private addresses = { httpUrl: '', grpcAddress: '' };
@@ -125,6 +126,10 @@ class Node implements RunningNode {
     await this.attempt('close REST', () => this.api?.stop());
     await this.attempt('close the peer server', () => this.peers?.stop(FAREWELL_MS));
     await this.attempt('close the database', () => this.database?.stop());
+    // The last node out stops the server that came with the packages.
+    await this.attempt('stop the server', async () => {
+      await this.embedded?.stopIfUnused();
+    });
     log.info('The node has ended.');
     await log.close();
   }
@@ -140,8 +145,8 @@ class Node implements RunningNode {
 
   private async openEmbedded(): Promise<string> {
     const home = databaseHomeOf(this.config);
-    const { url } = await openEmbeddedPostgres({ home });
-    return url;
+    this.embedded = await openEmbeddedPostgres({ home });
+    return this.embedded.url;
   }
 
   private createApi(database: Database): ApiServer {
