@@ -15,7 +15,7 @@ import { criticalPathMs, idealMakespanMs } from '../node/core/ideal-schedule.ts'
  * how long it took beside the ideal schedule on as many slots: critical path first, durations known,
  * nothing costs anything. Exits with 1 when an edge was violated or a task did not complete.
  */
-const HELP = `npx tsx scripts/makespan.ts --file FILE [--time-scale 0.02] [--url http://127.0.0.1:8080] [--json]
+const HELP = `npx tsx scripts/makespan.ts --file FILE [flags], on a cluster that is up
 
   --file FILE          a workflow in WfFormat 1.5
   --time-scale FACTOR  multiplies the recorded run times (0.02)
