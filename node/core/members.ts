@@ -1,4 +1,4 @@
-import type { MemberFacts } from './events.ts';
+import type { MemberFacts, SchedulerEvent } from './events.ts';
 
 /**
  * The nodes as the scheduler sees them, and what each holds.
@@ -15,7 +15,11 @@ export interface Member {
   isDraining: boolean;
   /** All and only the tasks leased to it, or for which a lease to it is asked. */
   readonly held: Set<number>;
+  /** Its last inventory, where rows were still being loaded: judged again when they are there. */
+  early: InventoryEvent | undefined;
 }
+
+export type InventoryEvent = Extract<SchedulerEvent, { kind: 'inventory-received' }>;
 
 /** A set of tasks that the same nodes can run: a class that cannot run now blocks nobody else. */
 export interface PlacementClass {
@@ -56,6 +60,7 @@ export class Members {
       state: 'unlinked',
       isDraining: false,
       held: new Set(),
+      early: undefined,
     };
     this.byId.set(nodeId, member);
     return member;

@@ -8,6 +8,7 @@ import {
   applyLeasesEnded,
   applyReread,
   applyTold,
+  judgeEarlyInventories,
   rereadHeld,
 } from './settlements.ts';
 import { NONE, Phase } from './task-graph.ts';
@@ -110,7 +111,10 @@ export class Scheduler {
       case 'load-ended':
         if (event.isPaged) state.pagedLoads -= 1;
         state.tombstones.endLoad(event.load);
-        if (state.pagedLoads === 0 && event.isPaged) askAgainForAwaited(state);
+        if (state.pagedLoads === 0 && event.isPaged) {
+          askAgainForAwaited(state);
+          judgeEarlyInventories(state);
+        }
         return;
       case 'tasks-loaded':
         addRows(state, event.rows);

@@ -190,6 +190,7 @@ export function applyInventory(state: SchedulerState, event: EventOf<'inventory-
   const { graph } = state;
   const member = state.members.getOrAdd(event.nodeId);
   member.isDraining = event.heartbeat.draining;
+  member.early = state.pagedLoads > 0 ? event : undefined;
   const claimed = new Set<number>();
   for (const [at, seq] of event.heartbeat.seqs.entries()) {
     claimed.add(seq);
@@ -211,6 +212,16 @@ export function applyInventory(state: SchedulerState, event: EventOf<'inventory-
     const row = graph.find(seq);
     if (row === NONE || graph.at(graph.grantStep, row) > event.throughStep) continue;
     claimHeld(state, event.nodeId, seq, 'inventory');
+  }
+}
+
+/**
+ * The rows of a takeover are there: what a node has said meanwhile is held against them. It is still
+ * true of them, because a lease of an earlier term cannot have come to the node since.
+ */
+export function judgeEarlyInventories(state: SchedulerState): void {
+  for (const { early } of state.members.all()) {
+    if (early !== undefined) applyInventory(state, early);
   }
 }
 
