@@ -68,7 +68,9 @@ describe('submitting many tasks', () => {
   });
 
   it('accepts lines, blank ones between them, and answers with their count', async () => {
-    const body = `\n${lines({ id: 'a', type: 'noop' })}\r\n\n${lines({ id: 'b', type: 'noop', dependencies: ['a'], payload: [1] })}`;
+    const first = lines({ id: 'a', type: 'noop' });
+    const second = lines({ id: 'b', type: 'noop', dependencies: ['a'], payload: [1] });
+    const body = `\n${first}\r\n\n${second}`;
     const answer = await postLines(body);
     expect(answer.status).to.equal(201);
     expect(answer.body).to.deep.equal({ count: 2 });
