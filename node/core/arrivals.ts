@@ -123,8 +123,8 @@ function linkDependencies(state: SchedulerState, child: number, deps: readonly n
       continue;
     }
     const waiting = state.unknown.get(dep);
-    if (waiting === undefined) state.unknown.set(dep, [graph.at(graph.seq, child)]);
-    else waiting.push(graph.at(graph.seq, child));
+    if (waiting === undefined) state.unknown.set(dep, new Set([graph.at(graph.seq, child)]));
+    else waiting.add(graph.at(graph.seq, child));
     if (!state.awaited.has(dep)) state.outbox.unresolved.add(dep);
   }
 }

@@ -25,9 +25,10 @@ export class SchedulerState {
   readonly ready: RowHeap[] = [];
   /**
    * Dependencies that are in no row of the graph, each with the numbers of the tasks that wait for it:
-   * unknown, not settled, until a statement sent after the child was added says how they ended.
+   * unknown, not settled, until a statement sent after the child was added says how they ended. Sets,
+   * because a task that ended meanwhile and was revived is there already: it must not be counted twice.
    */
-  readonly unknown = new Map<number, number[]>();
+  readonly unknown = new Map<number, Set<number>>();
   /** Of the unknown, those that the database called live: their row comes with a load. */
   readonly awaited = new Set<number>();
   /** Loads of many pages in progress: an absent task is not loaded yet. */
