@@ -43,9 +43,8 @@ export function resolveDependencies(
   for (const [at, seq] of seqs.entries()) {
     if (!state.unknown.has(seq)) continue;
     const code = codes[at] as EndCode | 0;
-    const settled = code === 0 ? state.tombstones.over(seq, 0)?.code : code;
-    if (settled !== undefined && settled !== 0) {
-      state.endUnknown(seq, settled);
+    if (code !== 0) {
+      state.endUnknown(seq, code);
       continue;
     }
     state.awaited.add(seq);

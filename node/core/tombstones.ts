@@ -4,8 +4,9 @@ import type { EndCode } from './task.ts';
 /**
  * What was settled while a read of the database was in flight (rule 5): the answer may be older than
  * the settle, and must not bring an ended task back or show a lease that is over. `lease_seq` serves as
- * the version of a row: an answer is stale when its number is not above the buried one. Kept only
- * while a load is in flight, so the set is bounded by what settles during one read.
+ * the version of a row: an answer is stale when its number is not above the buried one. Each is kept
+ * until every load has returned that was in flight when it was buried, so the set is bounded by what
+ * settles during one read, also where another read is always in flight.
  */
 export interface Tombstone {
   readonly leaseSeq: number;
@@ -17,8 +18,11 @@ export interface Tombstone {
 }
 
 export class Tombstones {
-  private readonly bySeq = new Map<number, Tombstone>();
-  private readonly loads = new Set<number>();
+  /** In the order in which they were buried. */
+  private readonly bySeq = new Map<number, Tombstone & { readonly loadsBegun: number }>();
+  /** The loads in flight in the order in which they began, each with how many had begun by then. */
+  private readonly loads = new Map<number, number>();
+  private loadsBegun = 0;
   private nextLoad = 1;
 
   get size(): number {
@@ -32,18 +36,23 @@ export class Tombstones {
   /** A number for a load that the scheduler itself asks for, in flight from now on. */
   openLoad(): number {
     const load = this.nextLoad++;
-    this.loads.add(load);
+    this.startLoad(load);
     return load;
   }
 
   /** A load that the leader began by itself; its number is negative, so the two never meet. */
   startLoad(load: number): void {
-    this.loads.add(load);
+    this.loadsBegun += 1;
+    this.loads.set(load, this.loadsBegun);
   }
 
   endLoad(load: number): void {
     this.loads.delete(load);
-    if (this.loads.size === 0) this.bySeq.clear();
+    const [oldest = Infinity] = this.loads.values();
+    for (const [seq, { loadsBegun }] of this.bySeq) {
+      if (loadsBegun >= oldest) return;
+      this.bySeq.delete(seq);
+    }
   }
 
   bury(seq: number, leaseSeq: number, code: EndCode): void {
@@ -77,8 +86,8 @@ export class Tombstones {
 
   private put(seq: number, tombstone: Tombstone): void {
     const older = this.bySeq.get(seq);
-    if (older === undefined || older.leaseSeq <= tombstone.leaseSeq) {
-      this.bySeq.set(seq, tombstone);
-    }
+    if (older !== undefined && older.leaseSeq > tombstone.leaseSeq) return;
+    this.bySeq.delete(seq);
+    this.bySeq.set(seq, { ...tombstone, loadsBegun: this.loadsBegun });
   }
 }
