@@ -85,7 +85,16 @@ export const errors = {
     }),
 } as const;
 
-/** Any thrown value as an Error: what is thrown is unknown, and it is coerced once. */
+/** Any thrown value as an Error: what is thrown is unknown, and it is coerced once. Never throws. */
 export function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
+  return thrown instanceof Error ? thrown : new Error(textOf(thrown), { cause: thrown });
+}
+
+/** An object without a prototype has no text, and that of others may throw. */
+function textOf(thrown: unknown): string {
+  try {
+    return String(thrown);
+  } catch {
+    return 'something was thrown that has no text';
+  }
 }
