@@ -35,8 +35,12 @@ export function isProvenDead(other: ProcessIdentity, own: ProcessIdentity): bool
   }
 }
 
-/** Sends SIGKILL to a process group; true when no living process of it is left. */
+/**
+ * Sends SIGKILL to a process group; true when no process of it is left. To the kernel 0 is the group
+ * of the caller and -1 is everybody, so a number that no child can have names nobody.
+ */
 export function killGroup(group: number): boolean {
+  if (!Number.isSafeInteger(group) || group <= 1) return true;
   try {
     process.kill(-group, 'SIGKILL');
     return false;
@@ -52,7 +56,7 @@ function startOf(pid: number): string | undefined {
     stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
   } catch (thrown) {
     const code = (thrown as { code?: unknown }).code;
-    if (code === 'ENOENT' || code === 'ESRCH') return undefined;
+    if ((code === 'ENOENT' || code === 'ESRCH') && !exists(pid)) return undefined;
     throw thrown;
   }
   // The command name may hold spaces and parentheses; the fields after its last one are plain.
@@ -60,6 +64,16 @@ function startOf(pid: number): string | undefined {
   const state = fields[0];
   if (state === 'Z' || state === 'X') return undefined;
   return fields[19];
+}
+
+/** Where /proc hides the processes of other users (hidepid), a signal still tells that they are. */
+function exists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (thrown) {
+    return (thrown as { code?: unknown }).code !== 'ESRCH';
+  }
 }
 
 function readOr(fallback: string, read: () => string): string {
