@@ -17,8 +17,15 @@ export interface Rng {
   random(): number;
 }
 
+/**
+ * Its instants count from one that all processes of a machine share, so that a node can tell its
+ * children until when they may run (`performance.now` counts from the start of its own process).
+ */
 export const systemClock: Clock = {
-  monotonicMs: () => performance.now(),
+  monotonicMs: () => {
+    const [seconds, nanoseconds] = process.hrtime();
+    return seconds * 1000 + nanoseconds / 1e6;
+  },
   sleep: (ms, signal) =>
     new Promise((resolve, reject) => {
       if (signal?.aborted === true) {
