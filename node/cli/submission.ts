@@ -1,5 +1,6 @@
 import { InputError } from './input-error.ts';
 import type { TaskSpec, WorkflowSpec } from './ports.ts';
+import { oneLine } from './terminal.ts';
 import { isWfFormat, workflowOfWfFormat } from './wfformat.ts';
 
 /**
@@ -118,16 +119,19 @@ function isObject(line: string): boolean {
   }
 }
 
-/** A fault is told by line and column, which is where an editor can go. */
+/**
+ * A fault is told by line and column, where an editor can go; for some faults V8 quotes what stands
+ * around them instead.
+ */
 function parseOrThrow(text: string, file: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const position = /at position (\d+)/.exec(message)?.[1];
-    const what = message.replace(/ (in JSON )?at position.*$/s, '');
-    const place = position === undefined ? 'the end' : placeOf(text, Number(position));
-    throw new InputError(`${file}: is not JSON: ${what} at ${place}`, { cause: error });
+    const what = oneLine(message.replace(/( in JSON)? at position.*$/s, ''));
+    const place = position === undefined ? '' : ` at ${placeOf(text, Number(position))}`;
+    throw new InputError(`${file}: is not JSON: ${what}${place}`, { cause: error });
   }
 }
 

@@ -55,7 +55,7 @@ const LOOK_TASKS_MAX = 256;
 
 /** Goes round over the tasks that have not ended, so that one long task hides none behind it. */
 export function watchedBatch(client: ClientPort, ids: readonly string[]): Watched<BatchOutcome> {
-  const counts: Partial<Record<TaskStatus, number>> = {};
+  const counts = { COMPLETED: 0, FAILED: 0, CANCELLED: 0, SKIPPED: 0 };
   let pending: readonly string[] = ids;
   const look = async (): Promise<Look<BatchOutcome>> => {
     const asked = pending.slice(0, LOOK_TASKS_MAX);
@@ -65,8 +65,8 @@ export function watchedBatch(client: ClientPort, ids: readonly string[]): Watche
       const some = asked.slice(from, from + ASKED_AT_ONCE);
       const tasks = await Promise.all(some.map((id) => client.getTask(id)));
       for (const { id, status } of tasks) {
-        if (hasEnded(status)) counts[status] = (counts[status] ?? 0) + 1;
-        else unended.push(id);
+        if (status === 'QUEUED' || status === 'RUNNING') unended.push(id);
+        else counts[status] += 1;
       }
       // What was counted is never asked for again, whatever fails after it.
       pending = [...later, ...asked.slice(from + ASKED_AT_ONCE), ...unended];

@@ -23,7 +23,8 @@ describe('progressBar', () => {
       'all there is where there is room',
       HALF,
       120,
-      'montage-0 ━━━━━━━━━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌ 50/100 50% · 10 running · 40 queued · 5 failed · 0:04 · 0:04 left',
+      'montage-0 ━━━━━━━━━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌' +
+        ' 50/100 50% · 10 running · 40 queued · 5 failed · 0:04 · 0:04 left',
     ],
     [
       'less of it where there is less',

@@ -99,10 +99,14 @@ describe('readSubmission', () => {
   });
 
   it('says where it stops being JSON', async () => {
+    const second = await faultOf('{"type":\n  "x" "y"}');
+    expect(second).to.match(/^f\.json: is not JSON: .* at line 2, column 7$/);
     expect(await faultOf('[1,\n  2,,\n]')).to.match(
-      /^f\.json: is not JSON: .* at line 2, column 5$/,
+      /^f\.json: is not JSON: Unexpected token ','.*2,,/,
     );
-    expect(await faultOf('{"type":')).to.match(/^f\.json: is not JSON: .* at the end$/);
+    expect(await faultOf('{"type":')).to.match(
+      /^f\.json: is not JSON: Unexpected end of JSON input$/,
+    );
   });
 
   it('says what else it cannot be', async () => {

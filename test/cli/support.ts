@@ -142,3 +142,20 @@ export async function deadUrl(): Promise<string> {
   await node.stop();
   return node.url;
 }
+
+export const COUNTS = { QUEUED: 0, RUNNING: 0, COMPLETED: 0, FAILED: 0, CANCELLED: 0, SKIPPED: 0 };
+export const taskBody = (
+  id: string,
+  status: string,
+  more: object = {},
+): Record<string, unknown> => ({
+  ...{ id, status, type: 'noop', priority: 50, attempt: 1, max_attempts: 3, dependencies: [] },
+  ...{ node: 'node-1', tags: [], created_at: '2026-01-01T00:00:00.000Z', error: null },
+  ...{ started_at: '2026-01-01T00:00:01.000Z', finished_at: '2026-01-01T00:00:01.500Z' },
+  ...more,
+});
+export const ok = (body: unknown): Reply => ({ status: 200, body });
+export const notFound: Reply = {
+  status: 404,
+  body: { status: 404, code: 'not_found', detail: 'it does not exist' },
+};
