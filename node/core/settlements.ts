@@ -129,9 +129,13 @@ export function applyReread(state: SchedulerState, event: EventOf<'tasks-reread'
   const { graph } = state;
   for (const [at, seq] of event.endedSeqs.entries()) {
     const code = event.endedCodes[at] as EndCode;
+    const leaseSeq = event.endedLeaseSeqs[at] as number;
     const row = graph.find(seq);
-    if (row === NONE) state.endUnknown(seq, code);
-    else if (graph.at(graph.leaseSeq, row) <= (event.endedLeaseSeqs[at] as number)) {
+    if (row === NONE) {
+      state.tombstones.bury(seq, leaseSeq, code);
+      state.endUnknown(seq, code);
+    } else if (graph.at(graph.leaseSeq, row) <= leaseSeq) {
+      graph.leaseSeq[row] = leaseSeq;
       state.end(row, code);
     }
   }

@@ -163,19 +163,8 @@ export class Performer {
         }
         case 'reread-tasks': {
           const seqs = effect.claims.map((claim) => claim.seq);
-          const rows = await this.readUntilAnswered((reader) => reader.live(seqs));
-          const ended = await this.readUntilAnswered((reader) => reader.ended(seqs));
-          mailbox.post(
-            {
-              kind: 'tasks-reread',
-              claims: effect.claims,
-              rows,
-              endedSeqs: ended.seqs,
-              endedCodes: ended.codes,
-              endedLeaseSeqs: ended.leaseSeqs,
-            },
-            load,
-          );
+          const found = await this.readUntilAnswered((reader) => reader.reread(seqs));
+          mailbox.post({ kind: 'tasks-reread', claims: effect.claims, ...found }, load);
         }
       }
     }).catch((thrown: unknown) => {

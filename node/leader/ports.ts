@@ -67,10 +67,12 @@ export interface ReaderPort {
     readonly seqs: readonly number[];
     readonly codes: readonly (EndCode | 0)[];
   }>;
-  ended(seqs: readonly number[]): Promise<{
-    readonly seqs: readonly number[];
-    readonly codes: readonly EndCode[];
-    readonly leaseSeqs: readonly number[];
+  /** How tasks stand, in one snapshot: each is among the live rows or among the ended. */
+  reread(seqs: readonly number[]): Promise<{
+    readonly rows: LiveRows;
+    readonly endedSeqs: readonly number[];
+    readonly endedCodes: readonly EndCode[];
+    readonly endedLeaseSeqs: readonly number[];
   }>;
   inbox(limit: number): Promise<readonly InboxRow[]>;
   clockMs(): Promise<number>;

@@ -32,12 +32,13 @@ left join skein.live l on l.seq = d.seq
 left join skein.not_completed n on n.seq = d.seq`,
 };
 
-const READ_ENDED: Statement = {
-  name: 'graph-reader.ended',
+/** One snapshot of both sides: a task that ends or is revived between two statements is in neither. */
+const REREAD: Statement = {
+  name: 'graph-reader.reread',
   text: `
-select t.seq, t.status, t.lease_seq
-from skein.task t
-where t.seq = any ($1::bigint[]) and t.status is not null`,
+select ${LIVE_COLUMNS}, t.seq, t.status, t.lease_seq
+from skein.task t left join skein.live l on l.seq = t.seq
+where t.seq = any ($1::bigint[])`,
 };
 
 const READ_INBOX: Statement = {
@@ -138,17 +139,20 @@ export class GraphReader {
     };
   }
 
-  /** How tasks ended; those that have not are absent. */
-  async ended(seqs: readonly number[]): Promise<{
-    readonly seqs: readonly number[];
-    readonly codes: readonly EndCode[];
-    readonly leaseSeqs: readonly number[];
+  /** How tasks stand: each is among the live rows or among the ended. */
+  async reread(seqs: readonly number[]): Promise<{
+    readonly rows: LiveRows;
+    readonly endedSeqs: readonly number[];
+    readonly endedCodes: readonly EndCode[];
+    readonly endedLeaseSeqs: readonly number[];
   }> {
-    const rows = await this.pipeline.query(READ_ENDED, [numbers(seqs)]);
+    const rows = await this.pipeline.query(REREAD, [numbers(seqs)]);
+    const ended = rows.filter((row) => row[0] === null && row[14] !== null);
     return {
-      seqs: rows.map((row) => row[0] as number),
-      codes: rows.map((row) => row[1] as EndCode),
-      leaseSeqs: rows.map((row) => row[2] as number),
+      rows: toLiveRows(rows.filter((row) => row[0] !== null)),
+      endedSeqs: ended.map((row) => row[13] as number),
+      endedCodes: ended.map((row) => row[14] as EndCode),
+      endedLeaseSeqs: ended.map((row) => row[15] as number),
     };
   }
 
