@@ -28,6 +28,16 @@ export interface Statement {
 /** Rows as arrays of columns in the order of the select list. */
 export type Row = readonly unknown[];
 
+/**
+ * Every hot statement joins a short list of numbers with tables by their primary key, so one plan is
+ * right for all: the index, whatever the statistics say. A plan that was made while the tables were
+ * empty would scan them whole for ever after, and planning anew each time costs more than the
+ * statement itself (figures in the commit that brought this).
+ */
+const PLANNER =
+  '-c jit=off -c plan_cache_mode=force_generic_plan ' +
+  '-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off';
+
 const CONNECT_DEADLINE_MS = 3000;
 /** What the server may need beyond statement_timeout to say so. */
 const ANSWER_MARGIN_MS = 500;
@@ -50,14 +60,15 @@ export class Pipeline {
     if (this.inFlight >= IN_FLIGHT_MAX) throw new Error('too many statements under way');
     this.inFlight += 1;
     try {
-      const client = await this.open();
+      const opened = this.open();
+      const client = await opened;
       const answer = client.query<unknown[]>({
         name: statement.name,
         text: statement.text,
         values: values as unknown[],
         rowMode: 'array',
       });
-      return (await this.withDeadline(client, answer)).rows;
+      return (await this.withDeadline(opened, client, answer)).rows;
     } finally {
       this.inFlight -= 1;
     }
@@ -74,14 +85,20 @@ export class Pipeline {
   }
 
   private open(): Promise<Client> {
-    this.client ??= this.connect().catch((thrown: unknown) => {
-      this.client = undefined;
-      throw toError(thrown);
+    if (this.client !== undefined) return this.client;
+    const opening = this.connect(() => {
+      this.forget(opening);
     });
-    return this.client;
+    this.client = opening;
+    return opening;
   }
 
-  private async connect(): Promise<Client> {
+  /** A connection that is lost may say so more than once, and when the next one is open already. */
+  private forget(client: Promise<Client>): void {
+    if (this.client === client) this.client = undefined;
+  }
+
+  private async connect(onLost: () => void): Promise<Client> {
     const { url, applicationName, statementTimeoutMs } = this.settings;
     const client = new Client({
       connectionString: url,
@@ -92,23 +109,30 @@ export class Pipeline {
       options:
         `-c statement_timeout=${String(statementTimeoutMs)} ` +
         `-c lock_timeout=${String(statementTimeoutMs)} ` +
-        `-c idle_in_transaction_session_timeout=${String(statementTimeoutMs)} -c jit=off`,
+        `-c idle_in_transaction_session_timeout=${String(statementTimeoutMs)} ${PLANNER}`,
       types: COLUMN_TYPES,
       pipeline: true,
     });
-    const forget = (): void => {
-      this.client = undefined;
-    };
-    client.on('error', forget);
-    client.on('end', forget);
-    await client.connect();
+    client.on('error', onLost);
+    client.on('end', onLost);
+    try {
+      await client.connect();
+    } catch (thrown) {
+      onLost();
+      destroySocket(client);
+      throw toError(thrown);
+    }
     return client;
   }
 
-  private async withDeadline<T>(client: Client, answer: Promise<T>): Promise<T> {
+  private async withDeadline<T>(
+    opened: Promise<Client>,
+    client: Client,
+    answer: Promise<T>,
+  ): Promise<T> {
     const deadlineMs = this.settings.statementTimeoutMs + ANSWER_MARGIN_MS;
     const cancel = this.settings.clock.after(deadlineMs, () => {
-      this.client = undefined;
+      this.forget(opened);
       destroySocket(client);
     });
     try {

@@ -31,16 +31,15 @@ wanted as (
   select * from unnest($2::bigint[], $3::int[], $4::bigint[]) as w (seq, lease_seq, node_id)
 ),
 free as materialized (
-  select l.seq from skein.live l join wanted w on w.seq = l.seq
+  select l.seq, w.node_id from wanted w join skein.live l on l.seq = w.seq
   where ${FENCED} and l.lease_seq = w.lease_seq and l.node_id is null and not l.cancel
     and (l.run_at is null or l.run_at <= clock_timestamp())
   for no key update of l skip locked
 ),
 leased as (
   update skein.live l
-  set lease_seq = l.lease_seq + 1, node_id = w.node_id, leased_at = clock_timestamp()
-  from wanted w
-  where l.seq = w.seq and l.seq in (select seq from free)
+  set lease_seq = l.lease_seq + 1, node_id = f.node_id, leased_at = clock_timestamp()
+  from free f where l.seq = f.seq
   returning l.seq, l.lease_seq
 )
 select ${FENCE_COUNT}, array(select seq from leased), array(select lease_seq from leased)`,
