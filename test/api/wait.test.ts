@@ -1,5 +1,7 @@
 import { expect } from 'chai';
-import { eventually, pointersOf, startApi } from './support.ts';
+import { systemClock } from '../../node/base/clock.ts';
+import { Waiter } from '../../node/api/waiter.ts';
+import { eventually, FakeFeed, pointersOf, startApi } from './support.ts';
 import type { Api } from './support.ts';
 
 /**
@@ -85,5 +87,46 @@ describe('GET /tasks/{id}?wait=', () => {
     leaving.abort();
     await answer.catch(() => undefined);
     await eventually(() => Promise.resolve(api.feed.watched.size === 0));
+  });
+});
+
+/** Where the poll never finds anything, so that only the feed can end a wait. */
+describe('a waiter that hears of an end by the feed alone', () => {
+  function setup() {
+    const feed = new FakeFeed();
+    const log = { debug() {}, info() {}, warn() {}, error() {} };
+    const tasks = { endedMany: () => Promise.resolve([]) };
+    const waiter = new Waiter({ clock: systemClock, feed, tasks, log });
+    return { feed, waiter };
+  }
+  const signal = new AbortController().signal;
+
+  it('reads again when the feed says that its task ended', async () => {
+    const { feed, waiter } = setup();
+    let ended = false;
+    const read = (): Promise<boolean> => Promise.resolve(ended);
+    const answer = waiter.until(5, 60_000, signal, read, (value) => value);
+    await eventually(() => Promise.resolve(feed.watched.has(5)));
+    await read();
+    ended = true;
+    feed.sayEnded([4, 5]);
+    expect(await answer).to.equal(true);
+    waiter.stop();
+  });
+
+  it('does not miss an end that is told while it reads', async () => {
+    const { feed, waiter } = setup();
+    let reads = 0;
+    const read = (): Promise<boolean> => {
+      reads += 1;
+      // The row was read as unfinished, and then the task ended.
+      if (reads === 1) feed.sayEnded([5]);
+      return Promise.resolve(reads > 1);
+    };
+    expect(await waiter.until(5, 60_000, signal, read, (value) => value)).to.equal(true);
+    expect(reads).to.equal(2);
+    expect(feed.watched.size).to.equal(0);
+    expect(waiter.count).to.equal(0);
+    waiter.stop();
   });
 });
