@@ -50,11 +50,15 @@ describe('idealMakespanMs', () => {
     },
     {
       name: 'all that ends at one moment before the next start',
-      // At 2 both slots are free, and the task with the long tail behind it is ready only then.
-      tasks: [task(2), task(2), task(1), task(10, 1)],
+      // At 5 both slots come free; the short independent task must not take one before the three
+      // that become ready at that moment, of which two are longer.
+      tasks: [
+        ...[task(2), task(5), task(3, 0), task(3, 2)],
+        ...[task(1), task(5, 2), task(4, 2)],
+      ],
       slots: 2,
       ms: 12,
-      path: 12,
+      path: 10,
     },
     {
       name: 'tasks of no length',
