@@ -128,19 +128,61 @@ function linkDependencies(state: SchedulerState, child: number, deps: readonly n
   }
 }
 
-/** A task that is known and unleased by both: its priority or its time may have been edited. */
+function relink(state: SchedulerState, row: number, deps: readonly number[]): void {
+  const { graph } = state;
+  graph.unlinkParents(row);
+  graph.unended[row] = 0;
+  graph.seen[row] = 0;
+  linkDependencies(state, row, deps);
+  state.path.addBatch([row]);
+}
+
+/**
+ * A known task as a load has it. Only a row of a higher lease number is news about the lease: the task
+ * went back to the queue and nobody has told yet, or it ended and was revived before its end was told.
+ */
 export function refresh(state: SchedulerState, row: number, rows: LiveRows, at: number): void {
   const { graph } = state;
+  const leaseSeq = rows.leaseSeqs[at] as number;
+  const known = graph.at(graph.leaseSeq, row);
+  if (leaseSeq < known) return;
   const phase = graph.at(graph.phase, row);
-  const isQueued = phase === Phase.WAITING || phase === Phase.DELAYED || phase === Phase.READY;
-  if (!isQueued || rows.nodeIds[at] !== 0) return;
-  if (rows.leaseSeqs[at] !== graph.at(graph.leaseSeq, row)) return;
+  if (leaseSeq > known && phase !== Phase.GRANTING) {
+    adopt(state, row, rows, at);
+    return;
+  }
   const priority = rows.priorities[at] as number;
   const runAtMs = rows.runAtMs[at] as number;
   if (priority === graph.at(graph.priority, row) && runAtMs === graph.at(graph.runAtMs, row))
     return;
-  state.unplace(row);
+  const isQueued = phase === Phase.WAITING || phase === Phase.DELAYED || phase === Phase.READY;
+  if (isQueued) state.unplace(row);
   graph.priority[row] = priority;
   graph.runAtMs[row] = runAtMs;
+  if (isQueued) state.place(row);
+}
+
+/**
+ * Takes a known task over from a row that is newer than memory. Under a higher number it may be a later
+ * life of the task, whose dependencies may have been revived with it: they are asked for anew.
+ */
+export function adopt(state: SchedulerState, row: number, rows: LiveRows, at: number): void {
+  const { graph } = state;
+  const nodeId = rows.nodeIds[at] as number;
+  const leaseSeq = rows.leaseSeqs[at] as number;
+  const isNewer = leaseSeq > graph.at(graph.leaseSeq, row);
+  state.unplace(row);
+  graph.leaseSeq[row] = leaseSeq;
+  graph.grantStep[row] = 0;
+  graph.runAtMs[row] = rows.runAtMs[at] as number;
+  graph.attempt[row] = rows.attempts[at] as number;
+  graph.losses[row] = rows.losses[at] as number;
+  state.story.add(graph.at(graph.seq, row), 'reread', leaseSeq);
+  if (nodeId !== 0) {
+    if (rows.cancels[at] === true) graph.seen[row] = graph.at(graph.seen, row) | Seen.CANCEL;
+    adoptLease(state, row, nodeId);
+    return;
+  }
+  if (isNewer) relink(state, row, rows.deps[at] ?? []);
   state.place(row);
 }

@@ -1,4 +1,4 @@
-import { addRows, adoptLease, refresh } from './arrivals.ts';
+import { addRows, adopt } from './arrivals.ts';
 import type { LeaseClaim, LiveRows, SchedulerEvent } from './events.ts';
 import { SettledAs, type Told } from './messages.ts';
 import type { SchedulerState } from './scheduler-state.ts';
@@ -155,22 +155,10 @@ function believe(state: SchedulerState, row: number, rows: LiveRows, at: number)
   if (leaseSeq < graph.at(graph.leaseSeq, row)) return;
   const phase = graph.at(graph.phase, row);
   if (phase === Phase.GRANTING) return;
-  if (nodeId === 0 && (phase === Phase.LEASED || phase === Phase.SETTLING)) {
-    graph.priority[row] = rows.priorities[at] as number;
-    graph.runAtMs[row] = rows.runAtMs[at] as number;
-    graph.attempt[row] = rows.attempts[at] as number;
-    graph.losses[row] = rows.losses[at] as number;
-    state.story.add(graph.at(graph.seq, row), 'reread', leaseSeq);
-    state.requeue(row, leaseSeq);
-  } else if (nodeId !== 0 && (phase !== Phase.LEASED || graph.at(graph.node, row) !== nodeId)) {
-    state.unplace(row);
-    graph.leaseSeq[row] = leaseSeq;
-    graph.grantStep[row] = 0;
-    if (rows.cancels[at] === true) graph.seen[row] = graph.at(graph.seen, row) | Seen.CANCEL;
-    adoptLease(state, row, nodeId);
-  } else {
-    refresh(state, row, rows, at);
-  }
+  const isHeldBySame = phase === Phase.LEASED && graph.at(graph.node, row) === nodeId;
+  const isSame = leaseSeq === graph.at(graph.leaseSeq, row);
+  const mustAdopt = nodeId === 0 ? phase === Phase.SETTLING : !isHeldBySame;
+  if (!isSame || mustAdopt) adopt(state, row, rows, at);
 }
 
 function judge(state: SchedulerState, claim: LeaseClaim): void {

@@ -120,11 +120,7 @@ export class TaskGraph {
       this.edgeFreeHead = edge;
       edge = next;
     }
-    for (let edge = this.at(this.parentHead, index); edge !== NONE;) {
-      const next = this.at(this.edgeChildNext, edge);
-      this.edgeChild[edge] = NONE;
-      edge = next;
-    }
+    this.unlinkParents(index);
     this.indexBySeq.delete(this.at(this.seq, index));
     this.phase[index] = Phase.FREE;
     this.childHead[index] = this.freeHead;
@@ -148,6 +144,16 @@ export class TaskGraph {
     this.edgeChildNext[edge] = first;
     if (first !== NONE) this.edgeChildPrevious[first] = edge;
     this.parentHead[child] = edge;
+  }
+
+  /** Forgets which parents a task has; each finds an empty edge when it ends. */
+  unlinkParents(child: number): void {
+    for (let edge = this.at(this.parentHead, child); edge !== NONE;) {
+      const next = this.at(this.edgeChildNext, edge);
+      this.edgeChild[edge] = NONE;
+      edge = next;
+    }
+    this.parentHead[child] = NONE;
   }
 
   forEachChild(parent: number, visit: (child: number) => void): void {
