@@ -38,11 +38,12 @@ export async function persist<T>(
       return await run();
     } catch (thrown) {
       const error = toError(thrown);
+      // First: the news that a former term is over must not end the present one of the same node.
+      signal.throwIfAborted();
       if (deps.isDeposedError(error)) {
         deps.onDeposed(error.message);
         throw error;
       }
-      signal.throwIfAborted();
       deps.log.warn('A statement of the leader failed and is tried again.', {
         statement: what,
         failures,
