@@ -137,6 +137,7 @@ export class LeaderLoop {
       if (!signal.aborted) throw thrown;
       log.debug('The last round of a term was cut short.', { term, error: toError(thrown) });
     } finally {
+      this.mailbox.close(new Error('the term is over'));
       this.roster.closeAll();
       this.deps.metrics.clearLeaderGauges();
     }
