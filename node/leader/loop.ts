@@ -121,7 +121,7 @@ export class LeaderLoop {
   async run(): Promise<void> {
     const { signal, term } = this.leadership;
     const { log } = this.deps;
-    const beside = [
+    const beside = Promise.all([
       takeOver({
         ...this.deps,
         leadership: this.leadership,
@@ -130,7 +130,9 @@ export class LeaderLoop {
       }).then(() => this.inbox.run()),
       this.reaper.run(),
       this.keepHouse(),
-    ];
+    ]).catch((thrown: unknown) => {
+      if (!signal.aborted) this.deps.onDeposed(`a job beside the loop failed: ${String(thrown)}`);
+    });
     try {
       while (!signal.aborted) await this.runOnce();
     } catch (thrown) {
@@ -141,7 +143,7 @@ export class LeaderLoop {
       this.roster.closeAll();
       this.deps.metrics.clearLeaderGauges();
     }
-    await Promise.all(beside);
+    await beside;
   }
 
   private async runOnce(): Promise<void> {
