@@ -138,7 +138,10 @@ export type Effect =
     }
   | { readonly kind: 'persist-cancels'; readonly seqs: readonly number[] }
   | {
-      /** Parents stand before their children, so that a crash between chunks leaves no gap. */
+      /**
+       * Parents stand before their children, so that a crash between chunks leaves no gap. A long
+       * cascade comes in portions, one a step.
+       */
       readonly kind: 'persist-skips';
       readonly seqs: readonly number[];
     }

@@ -11,9 +11,13 @@ interface GrantColumns extends LeaseColumns {
   readonly losses: number[];
 }
 
+/** Skips asked for by one step: the leader does other work between two portions of a long cascade. */
+const SKIPS_PER_STEP_MAX = 1000;
+
 /** Collects what a step wants done, in columns, and gives it out as effects in their fixed order. */
 export class Outbox {
-  skips: number[] = [];
+  private skips: number[] = [];
+  private skipsAsked = 0;
   cancels: number[] = [];
   loads: number[] = [];
   unresolved = new Set<number>();
@@ -25,6 +29,16 @@ export class Outbox {
   private releases = new Map<number, LeaseColumns>();
   private cancelAborts = new Map<number, LeaseColumns>();
   private foreignAborts = new Map<number, LeaseColumns>();
+
+  /** Whether nothing is left for a later step. */
+  get isEmpty(): boolean {
+    return this.skips.length === 0;
+  }
+
+  /** Parents before their children: what is asked of the database keeps this order. */
+  skip(seq: number): void {
+    this.skips.push(seq);
+  }
 
   lease(seq: number, leaseSeq: number, nodeId: number): void {
     this.leases.seqs.push(seq);
@@ -71,7 +85,8 @@ export class Outbox {
       effects.push({ kind: 'persist-releases', nodeId, ...columns });
     }
     if (this.cancels.length > 0) effects.push({ kind: 'persist-cancels', seqs: this.cancels });
-    if (this.skips.length > 0) effects.push({ kind: 'persist-skips', seqs: this.skips });
+    const skips = this.nextSkips();
+    if (skips.length > 0) effects.push({ kind: 'persist-skips', seqs: skips });
     if (this.leases.seqs.length > 0) effects.push({ kind: 'persist-leases', ...this.leases });
     for (const [nodeId, grants] of this.grants) {
       effects.push({ kind: 'send-grants', nodeId, grants, step });
@@ -97,8 +112,17 @@ export class Outbox {
     return effects;
   }
 
+  private nextSkips(): readonly number[] {
+    const next = this.skips.slice(this.skipsAsked, this.skipsAsked + SKIPS_PER_STEP_MAX);
+    this.skipsAsked += next.length;
+    if (this.skipsAsked === this.skips.length) {
+      this.skips = [];
+      this.skipsAsked = 0;
+    }
+    return next;
+  }
+
   private empty(): void {
-    this.skips = [];
     this.cancels = [];
     this.loads = [];
     this.unresolved = new Set();

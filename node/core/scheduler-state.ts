@@ -144,7 +144,7 @@ export class SchedulerState {
     for (let at = 0; at < doomed.length; at++) {
       const next = doomed[at] as number;
       this.unplace(next);
-      this.outbox.skips.push(graph.at(graph.seq, next));
+      this.outbox.skip(graph.at(graph.seq, next));
       this.story.add(graph.at(graph.seq, next), 'doomed', this.nowMs);
       graph.forEachChild(next, (child) => {
         if (graph.phase[child] !== Phase.WAITING || graph.triggerRule[child] !== 0) return;

@@ -61,9 +61,14 @@ export class Scheduler {
 
   /** When `step` has something to do without an event: 0 for now, Infinity for never. */
   get nextDueMs(): number {
-    if (!this.state.path.isSettled) return 0;
+    if (!this.state.path.isSettled || !this.isCaughtUp) return 0;
     const next = this.state.timers.peek();
     return next === NONE ? Infinity : this.state.graph.at(this.state.graph.runAtMs, next);
+  }
+
+  /** Whether all that was decided has been asked for; a long cascade is asked for in portions. */
+  get isCaughtUp(): boolean {
+    return this.state.outbox.isEmpty;
   }
 
   /** The nodes that hold a lease. */

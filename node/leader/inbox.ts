@@ -29,6 +29,8 @@ interface Range {
 
 const ROWS_MAX = 1000;
 const PAGE_ROWS = 5000;
+/** Tasks that one round of the loop cancels, so that users cannot stall the leader (rule 11). */
+const CANCELS_MAX = 1000;
 /** Ranges this near are read as one. */
 const GAP_MAX = 100;
 const POLL_MS = 1000;
@@ -101,9 +103,11 @@ export class Inbox {
   }
 
   private async applyCancels(rows: readonly InboxRow[]): Promise<void> {
-    const seqs = seqsOf(rows, 'cancel');
-    if (seqs.length === 0) return;
-    await this.deps.mailbox.postAndWait({ kind: 'cancels-requested', seqs });
+    const asked = seqsOf(rows, 'cancel');
+    for (let from = 0; from < asked.length; from += CANCELS_MAX) {
+      const seqs = asked.slice(from, from + CANCELS_MAX);
+      await this.deps.mailbox.postAndWait({ kind: 'cancels-requested', seqs });
+    }
   }
 
   /** The task itself and whatever was SKIPPED because of it come back, parents first. */

@@ -24,7 +24,7 @@ export interface PerformerDeps extends RetryDeps {
   readonly roster: Roster;
 }
 
-/** Rows that one statement of the leader locks at most (rule 11: users cannot stall the leader). */
+/** Leases that one statement takes back at most. Skips and cancels come in such portions already. */
 const CHUNK_ROWS_MAX = 1000;
 
 type EffectOf<Kind extends Effect['kind']> = Extract<Effect, { kind: Kind }>;
@@ -88,29 +88,16 @@ export class Performer {
     this.deps.mailbox.post({ kind: 'leases-persisted', asked: seqs, ...persisted });
   }
 
-  private async skip(seqs: readonly number[]): Promise<void> {
-    for (const asked of chunks(seqs)) {
-      const ended = await this.write('skip', asked.length, (writer) => writer.skipMany(asked));
-      this.deps.mailbox.post({
-        kind: 'ends-persisted',
-        asked,
-        ...ended,
-        codes: ended.seqs.map(() => EndCode.SKIPPED),
-        markedSeqs: [],
-      });
-    }
+  private async skip(asked: readonly number[]): Promise<void> {
+    const ended = await this.write('skip', asked.length, (writer) => writer.skipMany(asked));
+    const codes = ended.seqs.map(() => EndCode.SKIPPED);
+    this.deps.mailbox.post({ kind: 'ends-persisted', asked, ...ended, codes, markedSeqs: [] });
   }
 
-  private async cancel(seqs: readonly number[]): Promise<void> {
-    for (const asked of chunks(seqs)) {
-      const ended = await this.write('cancel', asked.length, (writer) => writer.cancelMany(asked));
-      this.deps.mailbox.post({
-        kind: 'ends-persisted',
-        asked,
-        ...ended,
-        codes: ended.seqs.map(() => EndCode.CANCELLED),
-      });
-    }
+  private async cancel(asked: readonly number[]): Promise<void> {
+    const ended = await this.write('cancel', asked.length, (writer) => writer.cancelMany(asked));
+    const codes = ended.seqs.map(() => EndCode.CANCELLED);
+    this.deps.mailbox.post({ kind: 'ends-persisted', asked, ...ended, codes });
   }
 
   private async takeBack(
@@ -175,11 +162,5 @@ export class Performer {
   private readUntilAnswered<T>(run: (reader: ReaderPort) => Promise<T>): Promise<T> {
     const { reader, leadership } = this.deps;
     return persist(this.deps, leadership.signal, 'read', () => run(reader));
-  }
-}
-
-function* chunks(seqs: readonly number[]): Generator<readonly number[]> {
-  for (let from = 0; from < seqs.length; from += CHUNK_ROWS_MAX) {
-    yield seqs.slice(from, from + CHUNK_ROWS_MAX);
   }
 }
