@@ -9,13 +9,13 @@ import type { Ran } from './support.ts';
 
 /** Goal: command line and client speak what a real node speaks. Method: one node, one database. */
 describe('the command line on a real node', () => {
-  let cluster: TestCluster;
+  let cluster: TestCluster | undefined;
   let url = '';
   before(async () => {
     cluster = await startCluster({ nodes: 1, slots: 16, simulate: true });
     url = cluster.nodes[0]?.url ?? '';
   });
-  after(() => cluster.stop());
+  after(() => cluster?.stop());
 
   const run = (args: readonly string[], input = ''): Promise<Ran> =>
     skein([...args, '--url', url], { input });
