@@ -20,6 +20,8 @@ export interface InboxDeps extends RetryDeps {
   readonly writer: WriterPort;
   readonly leadership: Leadership;
   readonly mailbox: Mailbox;
+  /** Whether the loop has carried out all that it has decided. */
+  readonly isCaughtUp: () => boolean;
 }
 
 interface Range {
@@ -110,14 +112,38 @@ export class Inbox {
     }
   }
 
-  /** The task itself and whatever was SKIPPED because of it come back, parents first. */
+  /**
+   * The tasks themselves and whatever was SKIPPED because of them come back. While that is done, what
+   * the loop still knows of their former ends may skip more: so it is looked again until nothing new is
+   * found, which takes as many rounds as there are such skips one below the other.
+   */
   private async applyRetries(rows: readonly InboxRow[]): Promise<void> {
-    const { reader, writer, mailbox } = this.deps;
+    const { reader } = this.deps;
     const asked = seqsOf(rows, 'retry');
     if (asked.length === 0) return;
-    const below = await this.persist('skipped_below', () => reader.skippedBelow(asked));
-    for (let from = 0; from < below.length; from += REVIVE_ROWS_MAX) {
-      const chunk = below.slice(from, from + REVIVE_ROWS_MAX);
+    const firstEndMs = await this.persist('first_end', () => reader.firstEndMs(asked));
+    const revived = new Set<number>();
+    for (let from = asked; ; from = [...revived]) {
+      const roots = from;
+      const below = await this.persist('skipped_below', () =>
+        reader.skippedBelow(roots, firstEndMs),
+      );
+      const found = below.filter((seq) => !revived.has(seq));
+      if (found.length === 0) return;
+      for (const seq of found) revived.add(seq);
+      await this.revive(found);
+    }
+  }
+
+  /**
+   * Nearest first is how they come, and nearest last is how they go back: whatever a leader that dies
+   * in between has left is still found from the tasks that were asked for.
+   */
+  private async revive(below: readonly number[]): Promise<void> {
+    const { reader, writer, mailbox, isCaughtUp } = this.deps;
+    const farthestFirst = below.toReversed();
+    for (let from = 0; from < farthestFirst.length; from += REVIVE_ROWS_MAX) {
+      const chunk = farthestFirst.slice(from, from + REVIVE_ROWS_MAX);
       const revived = await this.persist('revive', () => writer.reviveMany(chunk));
       this.deps.log.info('Ended tasks were revived.', { count: revived.length });
     }
@@ -129,6 +155,7 @@ export class Inbox {
       await mailbox.postAndWait({ kind: 'tasks-loaded', rows: loaded });
     }
     await mailbox.postAndWait({ kind: 'load-ended', load, isPaged: true });
+    while (!isCaughtUp()) await mailbox.postAndWait({ kind: 'time-passed' });
   }
 
   private persist<T>(what: string, run: () => Promise<T>): Promise<T> {

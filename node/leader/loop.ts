@@ -84,7 +84,7 @@ export class LeaderLoop {
     this.mailbox = new Mailbox(deps.clock);
     this.databaseClock = new DatabaseClock(deps.clock);
     const shared = { ...deps, leadership, mailbox: this.mailbox };
-    this.inbox = new Inbox(shared);
+    this.inbox = new Inbox({ ...shared, isCaughtUp: () => this.scheduler.isCaughtUp });
     this.roster = new Roster({
       ...shared,
       onLook: () => {

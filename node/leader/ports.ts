@@ -78,7 +78,8 @@ export interface ReaderPort {
   clockMs(): Promise<number>;
   nodes(alsoIds: readonly number[]): Promise<readonly NodeRow[]>;
   handledTypes(): Promise<ReadonlyMap<string, number>>;
-  skippedBelow(seqs: readonly number[]): Promise<readonly number[]>;
+  firstEndMs(seqs: readonly number[]): Promise<number>;
+  skippedBelow(seqs: readonly number[], afterMs: number): Promise<readonly number[]>;
 }
 
 export interface RenewerPort {

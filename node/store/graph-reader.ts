@@ -67,25 +67,30 @@ const READ_HANDLED_TYPES: Statement = {
   text: 'select type_id, name from skein.type where handled',
 };
 
-/**
- * The tasks that were SKIPPED because of these, level by level: the children are found by the ids that
- * they name, among the skipped only, so that the cost is that of the skipped set.
- */
-const READ_SKIPPED_BELOW: Statement = {
-  name: 'graph-reader.skippedBelow',
+/** When the first of these tasks ended; what was SKIPPED because of them was so after that. */
+const READ_FIRST_END: Statement = {
+  name: 'graph-reader.firstEnd',
   text: `
-with recursive below as (
-  select t.seq, t.namespace_id, t.id from skein.task t where t.seq = any ($1::bigint[])
-  union
-  select c.seq, c.namespace_id, c.id
-  from below b
-  join (
-    select t.seq, t.namespace_id, t.id, t.dependencies
-    from skein.not_completed n join skein.task t on t.seq = n.seq where n.status = 4
-  ) c on c.namespace_id = b.namespace_id and b.id = any (c.dependencies)
-)
-select seq from below`,
+select case when count(n.seq) < cardinality($1::bigint[]) then 0
+  else coalesce(extract(epoch from min(n.finished_at))::float8 * 1000, 0) end
+from skein.not_completed n where n.seq = any ($1::bigint[])`,
 };
+
+const READ_SKIPPED_AFTER: Statement = {
+  name: 'graph-reader.skippedAfter',
+  text: `
+select n.seq, array(
+  select d.seq from skein.task d
+  where d.namespace_id = t.namespace_id and d.id = any (t.dependencies))
+from skein.not_completed n join skein.task t on t.seq = n.seq
+where n.status = 4 and n.seq > $1 and n.finished_at >= to_timestamp($2::float8 / 1000)
+order by n.seq limit $3`,
+};
+
+/** Read by one statement, which must end well inside its timeout. */
+const SKIPPED_PAGE_ROWS = 10_000;
+/** The clock of a database may be set back by so much. */
+const CLOCK_SLACK_MS = 60_000;
 
 export type InboxKind = 'submitted' | 'patched' | 'cancel' | 'retry';
 
@@ -184,10 +189,40 @@ export class GraphReader {
     return new Map(rows.map((row) => [row[1] as string, row[0] as number]));
   }
 
-  /** The given tasks and the SKIPPED below them, parents before their children where they can be. */
-  async skippedBelow(seqs: readonly number[]): Promise<readonly number[]> {
-    const rows = await this.pipeline.query(READ_SKIPPED_BELOW, [numbers(seqs)]);
-    return rows.map((row) => row[0] as number);
+  /** Milliseconds since the epoch; 0 where one of them is no ended task any more. */
+  async firstEndMs(seqs: readonly number[]): Promise<number> {
+    const [row] = await this.pipeline.query(READ_FIRST_END, [numbers(seqs)]);
+    return row?.[0] as number;
+  }
+
+  /**
+   * The given tasks and those that were SKIPPED below them after an instant, nearest first. The edges
+   * are followed here: a recursive query looks at every skipped task once a level, and a chain of
+   * 10,000 has as many levels.
+   */
+  async skippedBelow(seqs: readonly number[], afterMs: number): Promise<readonly number[]> {
+    const sinceMs = Math.max(0, afterMs - CLOCK_SLACK_MS);
+    const children = new Map<number, number[]>();
+    for (let afterSeq = 0; ;) {
+      const rows = await this.pipeline.query(READ_SKIPPED_AFTER, [
+        afterSeq,
+        sinceMs,
+        SKIPPED_PAGE_ROWS,
+      ]);
+      for (const [seq, parents] of rows as readonly [number, number[]][]) {
+        for (const parent of parents) {
+          const siblings = children.get(parent);
+          if (siblings === undefined) children.set(parent, [seq]);
+          else siblings.push(seq);
+        }
+        afterSeq = seq;
+      }
+      if (rows.length < SKIPPED_PAGE_ROWS) break;
+    }
+    const below = new Set(seqs);
+    // A set is walked in the order of its growth, and what is added during the walk is walked too.
+    for (const seq of below) children.get(seq)?.forEach((child) => below.add(child));
+    return [...below];
   }
 }
 
