@@ -82,7 +82,7 @@ function addRow(state: SchedulerState, rows: LiveRows, at: number): number {
     if (rows.cancels[at] === true) graph.seen[row] = Seen.CANCEL;
     adoptLease(state, row, rows.nodeIds[at] as number);
   }
-  adoptChildren(state, row, seq);
+  state.adoptChildren(row);
   return row;
 }
 
@@ -97,18 +97,6 @@ export function adoptLease(state: SchedulerState, row: number, nodeId: number): 
     state.outbox.reclaim(nodeId, seq, graph.at(graph.leaseSeq, row));
   } else if ((graph.at(graph.seen, row) & Seen.CANCEL) !== 0) {
     state.outbox.abort(nodeId, seq, graph.at(graph.leaseSeq, row), 'cancelled');
-  }
-}
-
-/** Links the tasks that were waiting for this very row; they have counted it as unended before. */
-function adoptChildren(state: SchedulerState, row: number, seq: number): void {
-  const children = state.unknown.get(seq);
-  if (children === undefined) return;
-  state.unknown.delete(seq);
-  state.awaited.delete(seq);
-  for (const childSeq of children) {
-    const child = state.graph.find(childSeq);
-    if (child !== NONE) state.graph.link(row, child);
   }
 }
 

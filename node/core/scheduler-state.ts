@@ -7,6 +7,8 @@ import { NONE, Phase, Seen, TaskGraph } from './task-graph.ts';
 import { EndCode, verdictOf, type TriggerRuleCode, type TriggerVerdict } from './task.ts';
 import { Tombstones } from './tombstones.ts';
 
+const COUNTED_MIN = 1000;
+
 /**
  * What the parts of the scheduler share, and the only code that moves a task between phases, so that
  * each heap and each count of a node is right by construction. Mutable inside, with one door: the
@@ -29,11 +31,17 @@ export class SchedulerState {
    * because a task that ended meanwhile and was revived is there already: it must not be counted twice.
    */
   readonly unknown = new Map<number, Set<number>>();
+  /**
+   * Ended tasks, COMPLETED ones aside, each with those who counted its end and had to wait on for
+   * others: when it is revived before they start, they wait for it again.
+   */
+  readonly counted = new Map<number, Set<number>>();
   /** Of the unknown, those that the database called live: their row comes with a load. */
   readonly awaited = new Set<number>();
   /** Loads of many pages in progress: an absent task is not loaded yet. */
   pagedLoads = 0;
   nowMs = 0;
+  private countedMax = COUNTED_MIN;
   /** Steps begun so far, the present one included. */
   steps = 0;
   private readonly classByKey = new Map<number, number>();
@@ -163,16 +171,37 @@ export class SchedulerState {
     this.outbox.tellEnded(seq, code);
     this.story.add(seq, 'ended', code);
     graph.forEachChild(row, (child) => {
-      this.countForChild(child, code);
+      this.countForChild(child, seq, code);
     });
     graph.remove(row);
   }
 
   /** One dependency of `child` ended. */
-  countForChild(child: number, code: EndCode): void {
+  countForChild(child: number, seq: number, code: EndCode): void {
     const { graph } = this;
     const verdict = this.countEnd(child, code);
-    if (graph.phase[child] === Phase.WAITING && verdict !== 'wait') this.place(child);
+    if (graph.phase[child] !== Phase.WAITING) return;
+    if (verdict !== 'wait') this.place(child);
+    else if (code !== EndCode.COMPLETED) this.rememberCounted(seq, graph.at(graph.seq, child));
+  }
+
+  /** A row of a task that is back: those who waited for it, and those who had counted its end. */
+  adoptChildren(row: number): void {
+    const { graph } = this;
+    const seq = graph.at(graph.seq, row);
+    for (const childSeq of this.unknown.get(seq) ?? []) {
+      const child = graph.find(childSeq);
+      if (child !== NONE) graph.link(row, child);
+    }
+    this.unknown.delete(seq);
+    this.awaited.delete(seq);
+    for (const childSeq of this.counted.get(seq) ?? []) {
+      const child = graph.find(childSeq);
+      if (child === NONE || graph.phase[child] !== Phase.WAITING) continue;
+      graph.unended[child] = graph.at(graph.unended, child) + 1;
+      graph.link(row, child);
+    }
+    this.counted.delete(seq);
   }
 
   /** A dependency that has no row ended. */
@@ -183,8 +212,28 @@ export class SchedulerState {
     this.awaited.delete(seq);
     for (const childSeq of children) {
       const child = this.graph.find(childSeq);
-      if (child !== NONE) this.countForChild(child, code);
+      if (child !== NONE) this.countForChild(child, seq, code);
     }
+  }
+
+  /** Whoever has started or ended meanwhile is forgotten when the map has doubled. */
+  private rememberCounted(seq: number, childSeq: number): void {
+    const { counted, graph } = this;
+    const children = counted.get(seq);
+    if (children !== undefined) {
+      children.add(childSeq);
+      return;
+    }
+    counted.set(seq, new Set([childSeq]));
+    if (counted.size < this.countedMax) return;
+    for (const [ended, waiting] of counted) {
+      for (const waitingSeq of waiting) {
+        const row = graph.find(waitingSeq);
+        if (row === NONE || graph.phase[row] !== Phase.WAITING) waiting.delete(waitingSeq);
+      }
+      if (waiting.size === 0) counted.delete(ended);
+    }
+    this.countedMax = Math.max(COUNTED_MIN, 2 * counted.size);
   }
 
   /** The most urgent ready task of the classes that are not blocked, or NONE. */
