@@ -8,8 +8,12 @@ import { numbers, type Pipeline, type Row, type Statement } from './pipeline.ts'
  * outcome ends the lease in the same statement: the live row is deleted, or its number raised.
  *
  * Times are the database's: an instant of this node is sent as the milliseconds since, by its monotonic
- * clock, and the statement subtracts them from its own clock (rule 19). A child is leased only after
- * its parent's settle was committed, so it never starts before its parent has finished.
+ * clock, and the statement subtracts them from its own clock (rule 19). No two clocks run at the same
+ * rate, so an instant that comes out before the lease is taken for that of the lease: a child is
+ * leased only after its parent's settle was committed, and never starts before its parent has finished.
+ *
+ * Rows are locked in the order of their numbers, as the leader's statements do, so that the two cannot
+ * wait for each other (rule 11).
  */
 const READ_WORK: Statement = {
   name: 'lease-store.work',
@@ -31,10 +35,17 @@ where seq = $1 and error ->> 'code' = 'process_died'`,
 const MARK_STARTED: Statement = {
   name: 'lease-store.markStarted',
   text: `
+with started as (
+  select * from unnest($2::bigint[], $3::int[], $4::float8[]) as w (seq, lease_seq, ago_ms)
+),
+locked as materialized (
+  select l.seq, w.ago_ms from skein.live l join started w on w.seq = l.seq
+  where l.lease_seq = w.lease_seq and l.node_id = $1 and l.started_at is null
+  order by l.seq for no key update of l
+)
 update skein.live l
-set started_at = clock_timestamp() - w.ago_ms * interval '1 millisecond'
-from unnest($2::bigint[], $3::int[], $4::float8[]) as w (seq, lease_seq, ago_ms)
-where l.seq = w.seq and l.lease_seq = w.lease_seq and l.node_id = $1 and l.started_at is null`,
+set started_at = greatest(l.leased_at, clock_timestamp() - k.ago_ms * interval '1 millisecond')
+from locked k where l.seq = k.seq`,
 };
 
 const COMPLETE_MANY: Statement = {
@@ -43,17 +54,21 @@ const COMPLETE_MANY: Statement = {
 with done as (
   select * from unnest($2::bigint[], $3::int[], $4::float8[], $5::float8[], $6::json[])
     as d (seq, lease_seq, started_ago_ms, finished_ago_ms, result)
+  order by seq
 ),
 gone as (
   delete from skein.live l using done d
   where l.seq = d.seq and l.lease_seq = d.lease_seq and l.node_id = $1
-  returning l.seq, l.lease_seq, l.attempt, d.started_ago_ms, d.finished_ago_ms, d.result
+  returning l.seq, l.lease_seq, l.attempt, l.leased_at, l.started_at,
+    d.started_ago_ms, d.finished_ago_ms, d.result
 ),
 recorded as (
   update skein.task t
   set status = 1, lease_seq = g.lease_seq, attempt = g.attempt + 1, node_id = $1,
-    started_at = clock_timestamp() - g.started_ago_ms * interval '1 millisecond',
-    finished_at = clock_timestamp() - g.finished_ago_ms * interval '1 millisecond',
+    started_at = coalesce(g.started_at, greatest(g.leased_at,
+      clock_timestamp() - g.started_ago_ms * interval '1 millisecond')),
+    finished_at = greatest(g.leased_at, g.started_at,
+      clock_timestamp() - g.finished_ago_ms * interval '1 millisecond'),
     result = g.result
   from gone g where t.seq = g.seq
 )
@@ -76,8 +91,10 @@ locked as materialized (
   select l.seq, l.lease_seq, l.attempt, d.delay_ms, d.error,
     case when l.cancel then 3 else d.settled_as end as settled_as,
     case when d.settled_as = 6 then 0 else 1 end as charged,
-    clock_timestamp() - d.started_ago_ms * interval '1 millisecond' as started_at,
-    clock_timestamp() - d.finished_ago_ms * interval '1 millisecond' as finished_at
+    case when d.started_ago_ms is not null then coalesce(l.started_at, greatest(l.leased_at,
+      clock_timestamp() - d.started_ago_ms * interval '1 millisecond')) end as started_at,
+    greatest(l.leased_at, l.started_at,
+      clock_timestamp() - d.finished_ago_ms * interval '1 millisecond') as finished_at
   from skein.live l join done d on d.seq = l.seq
   where l.lease_seq = d.lease_seq and l.node_id = $1
   order by l.seq for update of l
@@ -89,7 +106,7 @@ queued as (
   update skein.live l
   set lease_seq = l.lease_seq + 1, node_id = null, leased_at = null, started_at = null,
     attempt = l.attempt + k.charged,
-    run_at = case when k.settled_as = 5 and k.delay_ms > 0
+    run_at = case when k.delay_ms > 0
       then clock_timestamp() + k.delay_ms * interval '1 millisecond' else l.run_at end
   from locked k where l.seq = k.seq and k.settled_as in (5, 6)
   returning l.seq, l.lease_seq, l.attempt,
@@ -167,7 +184,7 @@ export interface SettledColumns {
   readonly leaseSeqs: readonly number[];
   /** FAILED, CANCELLED, RETRY or RELEASED. */
   readonly settledAs: readonly SettledAs[];
-  /** Until the next attempt, for RETRY. */
+  /** Until the task may be leased again, for RETRY and RELEASED; 0 for at once. */
   readonly delayMs: readonly number[];
   readonly startedAgoMs: readonly (number | null)[];
   readonly finishedAgoMs: readonly number[];
