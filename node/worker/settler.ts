@@ -51,12 +51,25 @@ export interface SettlerDeps {
 }
 
 const BATCH_MAX = 1000;
+/** Of results in one statement; a batch of the largest would be 256 MiB. */
+const BATCH_CHARACTERS_MAX = 4 * 1024 * 1024;
 const OUTAGE_BACKOFF = { baseMs: 50, maxMs: 1000 };
+const ASIDE_BACKOFF = { baseMs: 1000, maxMs: 30_000 };
+
+/** Stands in for an outcome that the database refuses to store. */
+const NOT_STORABLE: Outcome = {
+  kind: 'exhausted',
+  error: {
+    code: 'outcome_not_storable',
+    message: 'the database refuses to store the result or error of this task',
+    retryable: false,
+  },
+};
 
 export class Settler {
   private readonly deps: SettlerDeps;
-  private queue: Finished[] = [];
-  private running: Promise<void> | undefined;
+  private readonly queue: Finished[] = [];
+  private isRunning = false;
   private readonly stopping = new AbortController();
 
   constructor(deps: SettlerDeps) {
@@ -65,18 +78,9 @@ export class Settler {
 
   add(finished: Finished): void {
     this.queue.push(finished);
-    this.running ??= this.run().finally(() => {
-      this.running = undefined;
-    });
-  }
-
-  get size(): number {
-    return this.queue.length;
-  }
-
-  /** Resolves when everything added is settled, or when stopped. */
-  async idle(): Promise<void> {
-    await this.running;
+    if (this.isRunning) return;
+    this.isRunning = true;
+    void this.run();
   }
 
   /** Gives up what could not be settled; its leases will be reclaimed. */
@@ -84,11 +88,12 @@ export class Settler {
     this.stopping.abort(new Error('the settler is stopped'));
   }
 
+  /** Never rejects. */
   private async run(): Promise<void> {
     // Outcomes of one tick travel together.
     await Promise.resolve();
     while (this.queue.length > 0 && !this.stopping.signal.aborted) {
-      const batch = this.queue.splice(0, BATCH_MAX);
+      const batch = this.take();
       const completed = batch.filter((item) => item.outcome.kind === 'completed');
       const others = batch.filter((item) => item.outcome.kind !== 'completed');
       await Promise.all([
@@ -96,6 +101,20 @@ export class Settler {
         this.settleUntilKnown(others, (items) => this.settle(items)),
       ]);
     }
+    // In the same tick as the last look at the queue: an outcome that comes later starts a new run.
+    this.isRunning = false;
+  }
+
+  /** What may travel together; of one task no two leases, whose answers could not be told apart. */
+  private take(): readonly Finished[] {
+    const seqs = new Set<number>();
+    let characters = 0;
+    for (const { seq, outcome } of this.queue) {
+      if (seqs.size === BATCH_MAX || characters > BATCH_CHARACTERS_MAX || seqs.has(seq)) break;
+      seqs.add(seq);
+      characters += outcome.kind === 'completed' ? outcome.result.length : 0;
+    }
+    return this.queue.splice(0, seqs.size);
   }
 
   private async settleUntilKnown(
@@ -105,13 +124,13 @@ export class Settler {
     if (items.length === 0) return;
     const { clock, rng, log, isDataError } = this.deps;
     for (let failures = 1; !this.stopping.signal.aborted; failures++) {
+      let known: ReadonlyMap<number, Settlement>;
       try {
         const begunMs = clock.monotonicMs();
         const settlements = await commit(items);
         const seconds = (clock.monotonicMs() - begunMs) / 1000;
         this.deps.metrics.committed('settle', items.length, seconds);
-        await this.report(items, settlements);
-        return;
+        known = await this.verify(items, settlements);
       } catch (thrown) {
         const error = toError(thrown);
         if (isDataError(error)) {
@@ -122,7 +141,10 @@ export class Settler {
         await clock
           .sleep(fullJitterMs(OUTAGE_BACKOFF, failures, rng), this.stopping.signal)
           .catch(() => undefined);
+        continue;
       }
+      this.report(items, known);
+      return;
     }
   }
 
@@ -135,20 +157,44 @@ export class Settler {
     const [only] = items;
     if (items.length === 1 && only !== undefined) {
       this.deps.log.error('An outcome cannot be stored.', { error, task_seq: only.seq });
-      const outcome: Outcome = {
-        kind: 'exhausted',
-        error: {
-          code: 'outcome_not_storable',
-          message: 'the database refuses to store the result or error of this task',
-          retryable: false,
-        },
-      };
-      await this.settleUntilKnown([{ ...only, outcome }], (again) => this.settle(again));
+      if (only.outcome === NOT_STORABLE) {
+        void this.settleAside(only);
+        return;
+      }
+      const safe = { ...only, outcome: NOT_STORABLE };
+      await this.settleUntilKnown([safe], (again) => this.settle(again));
       return;
     }
     const half = items.length >> 1;
     await this.settleUntilKnown(items.slice(0, half), commit);
     await this.settleUntilKnown(items.slice(half), commit);
+  }
+
+  /**
+   * What the database refuses in every form is no fault of its data: somebody must act. It is tried
+   * now and then, out of the way of the others. Never rejects.
+   */
+  private async settleAside(item: Finished): Promise<void> {
+    const { clock, rng, log } = this.deps;
+    const { signal } = this.stopping;
+    for (let failures = 1; !signal.aborted; failures++) {
+      const pauseMs = fullJitterMs(ASIDE_BACKOFF, failures, rng);
+      const isOver = await clock.sleep(pauseMs, signal).then(
+        () => false,
+        () => true,
+      );
+      if (isOver) return;
+      let known: ReadonlyMap<number, Settlement>;
+      try {
+        known = await this.verify([item], await this.settle([item]));
+      } catch (thrown) {
+        const error = toError(thrown);
+        log.error('An outcome still cannot be stored.', { error, task_seq: item.seq, failures });
+        continue;
+      }
+      this.report([item], known);
+      return;
+    }
   }
 
   private async complete(items: readonly Finished[]): Promise<readonly Settlement[]> {
@@ -177,26 +223,30 @@ export class Settler {
       seqs: items.map((item) => item.seq),
       leaseSeqs: items.map((item) => item.leaseSeq),
       settledAs: items.map((item) => toSettledAs(item.outcome)),
-      delayMs: items.map((item) => (item.outcome.kind === 'failed' ? item.outcome.delayMs : 0)),
+      delayMs: items.map((item) => ('delayMs' in item.outcome ? item.outcome.delayMs : 0)),
       startedAgoMs: items.map((item) => (item.startedMs === null ? null : nowMs - item.startedMs)),
       finishedAgoMs: items.map((item) => nowMs - item.finishedMs),
       errors: items.map((item) => errorOf(item.outcome)),
     });
   }
 
-  private async report(
+  /** By task, what has been accepted, now or before; what is not among it is stale. */
+  private async verify(
     items: readonly Finished[],
     settlements: readonly Settlement[],
-  ): Promise<void> {
+  ): Promise<ReadonlyMap<number, Settlement>> {
     const bySeq = new Map(settlements.map((settlement) => [settlement.seq, settlement]));
     const refused = items.filter((item) => !bySeq.has(item.seq));
-    if (refused.length > 0) {
-      const found = await this.deps.store.verifyMany(
-        refused.map((item) => item.seq),
-        refused.map((item) => item.leaseSeq),
-      );
-      for (const settlement of found) bySeq.set(settlement.seq, settlement);
-    }
+    if (refused.length === 0) return bySeq;
+    const found = await this.deps.store.verifyMany(
+      refused.map((item) => item.seq),
+      refused.map((item) => item.leaseSeq),
+    );
+    for (const settlement of found) bySeq.set(settlement.seq, settlement);
+    return bySeq;
+  }
+
+  private report(items: readonly Finished[], bySeq: ReadonlyMap<number, Settlement>): void {
     const accepted: ToldSettlement[] = [];
     const stale: Finished[] = [];
     for (const item of items) {
