@@ -45,7 +45,7 @@ export interface IncarnationDeps {
 /** Statements of the fenced session; large work is chunked (reliability.md's 400 ms). */
 const FENCED_STATEMENT_MS = 400;
 const STATEMENT_MS = 5000;
-/** The children of a frozen node end themselves before anyone may start their task again. */
+/** Between the signal to a child and SIGKILL. */
 const CHILD_GRACE_MS = 1000;
 /** What was settled last is told for so long at shut-down; after that the database has it anyway. */
 const FAREWELL_MS = 500;
@@ -150,7 +150,8 @@ export class Incarnation {
       ...shared,
       childEntry: new URL(import.meta.url.replace(/incarnation\.(ts|js)$/, 'task-child.$1')),
       graceMs: CHILD_GRACE_MS,
-      silenceMs: timings.abortMs,
+      wordMs: timings.renewMs,
+      leaseLeftMs: () => this.contact.leaseLeftMs,
       registerGroups: (groups) => this.registry.setProcessGroups(this.nodeId, groups),
     });
     const executor = new Executor({
@@ -166,6 +167,7 @@ export class Incarnation {
       isDataError,
       slots: config.slots,
       store: new LeaseStore(pipeline, this.nodeId),
+      isLeaseSafe: () => this.contact.isLeaseSafe,
       onSettled: (settled) => {
         this.contact.tell(settled);
       },

@@ -172,6 +172,16 @@ export class LeaderContact {
     return !this.isBuried && sinceMs < this.deps.timings.abortMs;
   }
 
+  /**
+   * Milliseconds until the kill time of the node's lease, by when nothing of its tasks may run; 0 where
+   * it is over.
+   */
+  get leaseLeftMs(): number {
+    if (this.isBuried) return 0;
+    const sinceMs = this.deps.clock.monotonicMs() - this.lastRenewedMs;
+    return Math.max(0, this.deps.timings.killMs - sinceMs);
+  }
+
   /** Whether everything settled has been acknowledged by a leader. */
   get isAllTold(): boolean {
     return this.teller.size === 0;

@@ -1,76 +1,100 @@
 import { Socket } from 'node:net';
-import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
+import { killGroup } from '../base/process-identity.ts';
 import { FatalError, type Handler } from '../core/handler.ts';
-import { Interruption, toInput } from './executor.ts';
+import { messageOf, toInput, toResult } from './executor.ts';
+import { Halt } from './halt.ts';
 import { WORD_FD, type FromChild, type ToChild } from './isolate.ts';
 
 /**
- * What runs inside a child process: one task, its answer, the end. The process is started anew for each
- * task. Its dead-man thread reads the pipe to the node and kills the process when the pipe ends or no
- * word comes in time, whatever the main thread is busy with (rule 7).
+ * What runs inside a child process: one task and its answer. The process is started anew for each
+ * task, and the task begins only when the dead-man thread reads the pipe to the node. That thread kills
+ * the group when the pipe ends or the time that the node last granted is over, whatever the main thread
+ * is busy with (rule 7).
  */
 export function runChild(handlers: readonly Handler[], entry: URL): void {
   if (!isMainThread) {
     watchNode(workerData as number);
     return;
   }
-  const silenceMs = Number(process.argv[2]);
-  const watcher = new Worker(entry, { workerData: silenceMs });
+  const watcher = new Worker(entry, { workerData: Number(process.argv[2]) });
+  const isWatched = new Promise<void>((resolve) => {
+    watcher.once('message', () => {
+      resolve();
+    });
+  });
   watcher.on('error', () => {
     process.exit(1);
   });
-  const controller = new AbortController();
+  const halt = new Halt();
   process.on('message', (message: ToChild) => {
-    if (message.kind === 'abort') controller.abort(new Interruption(message.code));
-    else void answer(handlers, message, controller.signal);
+    if (message.kind === 'abort') halt.interrupt(message.code);
+    else void isWatched.then(() => answer(handlers, message, halt));
   });
   process.on('disconnect', () => {
     process.exit(1);
   });
 }
 
-function watchNode(silenceMs: number): void {
+function watchNode(firstDeadlineMs: number): void {
   const end = (): void => {
-    process.kill(process.pid, 'SIGKILL');
+    killGroup(process.pid);
   };
+  let cancel: () => void = () => undefined;
+  const liveUntil = (deadlineMs: number): void => {
+    cancel();
+    cancel = systemClock.after(Math.max(0, deadlineMs - systemClock.monotonicMs()), end);
+  };
+  liveUntil(firstDeadlineMs);
   const pipe = new Socket({ fd: WORD_FD, readable: true, writable: false });
-  pipe.setTimeout(silenceMs, end);
-  pipe.on('data', () => undefined);
+  let rest = '';
+  pipe.setEncoding('utf8');
+  pipe.on('data', (text: string) => {
+    const words = (rest + text).split('\n');
+    rest = words.pop() ?? '';
+    const last = words.pop();
+    if (last !== undefined) liveUntil(Number(last));
+  });
   pipe.on('error', end);
   pipe.on('close', end);
-  pipe.resume();
+  parentPort?.postMessage('watching');
 }
 
-/** Never rejects: what the handler throws is the answer. */
+/**
+ * Never rejects: what the handler throws is the answer. The node ends this process when it has read it;
+ * an exit of its own could overtake it.
+ */
 async function answer(
   handlers: readonly Handler[],
   message: Extract<ToChild, { kind: 'run' }>,
-  signal: AbortSignal,
+  halt: Halt,
 ): Promise<void> {
-  let reply: FromChild;
+  process.send?.(await replyOf(handlers, message, halt), undefined, undefined, () => undefined);
+}
+
+async function replyOf(
+  handlers: readonly Handler[],
+  { work, attempt, fencingToken }: Extract<ToChild, { kind: 'run' }>,
+  halt: Halt,
+): Promise<FromChild> {
+  const { signal } = halt;
   try {
-    const handler = handlers.find(({ type }) => type === message.work.type);
+    signal.throwIfAborted();
+    const handler = handlers.find(({ type }) => type === work.type);
     if (handler === undefined) throw new FatalError('no_handler', 'the type has no handler');
-    const result = await handler.run(toInput(message.work), {
-      signal,
-      attempt: message.attempt,
-      fencingToken: message.fencingToken,
-      sleep: (ms) => systemClock.sleep(ms, signal),
-    });
-    reply = { kind: 'completed', result: result ?? null };
+    const sleep = (ms: number): Promise<void> => systemClock.sleep(ms, signal);
+    const result = await handler.run(toInput(work), { signal, attempt, fencingToken, sleep });
+    return { kind: 'completed', result: toResult(result) };
   } catch (thrown) {
     const error = toError(thrown);
     const code: unknown = (error as { code?: unknown }).code;
-    reply = {
+    return {
       kind: 'failed',
       code: typeof code === 'string' ? code : undefined,
-      message: error.message,
+      message: messageOf(error),
       isFatal: error instanceof FatalError,
     };
   }
-  process.send?.(reply, () => {
-    process.exit(0);
-  });
 }

@@ -3,7 +3,8 @@ import type { Clock, Rng } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
 import { FatalError, type Handler, type HandlerContext } from '../core/handler.ts';
 import { PAYLOAD_BYTES_MAX } from '../core/task.ts';
-import type { Work } from './ports.ts';
+import { Interruption, type Halt } from './halt.ts';
+import type { LogPort, Work } from './ports.ts';
 
 /**
  * One task as a pipeline: resolve its handler → run it → classify what came of it → an outcome. An
@@ -15,7 +16,7 @@ export type Outcome =
   | { readonly kind: 'exhausted'; readonly error: TaskError }
   | { readonly kind: 'cancelled' }
   /** Interrupted, or nothing here can run it: handed back, not charged. */
-  | { readonly kind: 'released'; readonly error: TaskError };
+  | { readonly kind: 'released'; readonly error: TaskError; readonly delayMs: number };
 
 export interface TaskError {
   readonly code: string;
@@ -23,31 +24,24 @@ export interface TaskError {
   readonly retryable: boolean;
 }
 
-/** Why a running task is told to stop; what it does after that decides nothing but its own grace. */
-export class Interruption extends Error {
-  readonly code: 'cancelled' | 'timeout' | 'lease_lost' | 'draining';
-  constructor(code: Interruption['code']) {
-    super(INTERRUPTIONS[code]);
-    this.name = 'Interruption';
-    this.code = code;
-  }
-}
-
-const INTERRUPTIONS = {
-  cancelled: 'the task was cancelled',
-  timeout: 'the task ran longer than its timeout_ms',
-  lease_lost: 'the node could not renew its lease',
-  draining: 'the node is shutting down',
-} as const;
-
 /** Runs one task where it may not harm the node: in a process of its own. */
 export interface Isolation {
-  run(work: Work, attempt: number, fencingToken: number, signal: AbortSignal): Promise<unknown>;
+  /** The result as JSON text. */
+  run(work: Work, attempt: number, fencingToken: number, signal: AbortSignal): Promise<string>;
+  /** Ends at once whatever runs. */
+  stop(): void;
 }
+
+/** The process of a task ended without an answer. */
+export class ProcessDiedError extends Error {}
+
+/** The task has not begun, for a reason that is not its own. */
+export class NotBegunError extends Error {}
 
 export interface ExecutorDeps {
   readonly clock: Clock;
   readonly rng: Rng;
+  readonly log: LogPort;
   readonly handlers: ReadonlyMap<string, Handler>;
   /** Runs types that no handler was ever registered for, as a sleep of `duration_ms`. */
   readonly simulates: boolean;
@@ -63,11 +57,16 @@ export interface Run {
   readonly losses: number;
   /** Deaths of such processes under this task. */
   readonly deaths: number;
-  readonly controller: AbortController;
+  readonly halt: Halt;
 }
 
 /** A child process died under its task this often: the task is quarantined as FAILED. */
 const DEATHS_MAX = 3;
+/** What a handler gets to heed its signal; then it is left behind, because its slot is needed. */
+const HEED_MS = 2000;
+/** Until a task that could not begin here may be leased again. */
+const NOT_BEGUN_MS = 1000;
+const MESSAGE_LENGTH_MAX = 4000;
 
 export class Executor {
   private readonly deps: ExecutorDeps;
@@ -76,24 +75,26 @@ export class Executor {
     this.deps = deps;
   }
 
+  /** Never rejects. */
   async execute(run: Run): Promise<Outcome> {
-    const { work, controller } = run;
+    const { work, halt } = run;
     const handler = this.deps.handlers.get(work.type);
     const isSimulated = handler === undefined && this.canSimulate(work);
     if (handler === undefined && !isSimulated) {
       return released('no_handler', `this node has no handler for the type ${work.type}`);
     }
+    if (halt.reason !== undefined) return this.classify(run, halt.reason);
     const cancelTimeout =
       work.timeoutMs === null
         ? undefined
         : this.deps.clock.after(work.timeoutMs, () => {
-            controller.abort(new Interruption('timeout'));
+            halt.interrupt('timeout');
           });
     try {
       const result = isSimulated
-        ? await this.simulate(work, controller.signal)
+        ? await this.simulate(work, halt)
         : await this.runHandler(run, handler as Handler);
-      return completed(result);
+      return { kind: 'completed', result };
     } catch (thrown) {
       return this.classify(run, toError(thrown));
     } finally {
@@ -101,49 +102,93 @@ export class Executor {
     }
   }
 
+  stop(): void {
+    this.deps.isolation.stop();
+  }
+
   private canSimulate(work: Work): boolean {
     return this.deps.simulates && work.durationMs !== null && !work.isTypeHandled;
   }
 
-  private async simulate(work: Work, signal: AbortSignal): Promise<unknown> {
-    await this.deps.clock.sleep(work.durationMs ?? 0, signal);
-    return { simulated: true };
+  private async simulate(work: Work, halt: Halt): Promise<string> {
+    await this.deps.clock.sleep(work.durationMs ?? 0, halt.signal);
+    return '{"simulated":true}';
   }
 
-  private runHandler(run: Run, handler: Handler): Promise<unknown> {
-    const { work, attempt, leaseSeq, controller } = run;
+  private async runHandler(run: Run, handler: Handler): Promise<string> {
+    const { work, attempt, leaseSeq, halt } = run;
     if (run.losses > 0) {
-      return this.deps.isolation.run(work, attempt, leaseSeq, controller.signal);
+      return this.deps.isolation.run(work, attempt, leaseSeq, halt.signal);
     }
+    const { clock } = this.deps;
     const context: HandlerContext = {
-      signal: controller.signal,
+      get signal() {
+        return halt.signal;
+      },
       attempt,
       fencingToken: leaseSeq,
-      sleep: (ms) => this.deps.clock.sleep(ms, controller.signal),
+      sleep: (ms) => clock.sleep(ms, halt.signal),
     };
-    return handler.run(toInput(work), context);
+    return toResult(await this.heeded(run, Promise.resolve(handler.run(toInput(work), context))));
+  }
+
+  /** What a handler does, until it has been interrupted for so long that it is left behind. */
+  private heeded(run: Run, running: Promise<unknown>): Promise<unknown> {
+    const { halt, work } = run;
+    return new Promise((resolve, reject) => {
+      let cancel: (() => void) | undefined;
+      halt.onInterrupt = () => {
+        cancel = this.deps.clock.after(HEED_MS, () => {
+          this.deps.log.warn('A handler does not heed its signal; it is left behind.', {
+            task_id: work.id,
+            type: work.type,
+          });
+          reject(halt.reason ?? new Interruption('draining'));
+        });
+      };
+      const settled = (end: () => void): void => {
+        cancel?.();
+        halt.onInterrupt = undefined;
+        end();
+      };
+      running.then(
+        (result) => {
+          settled(() => resolve(result));
+        },
+        (thrown: unknown) => {
+          settled(() => reject(toError(thrown)));
+        },
+      );
+    });
   }
 
   private classify(run: Run, error: Error): Outcome {
     const { work, attempt } = run;
-    const reason: unknown = run.controller.signal.reason;
-    if (reason instanceof Interruption && reason.code !== 'timeout') {
-      if (reason.code === 'cancelled') return { kind: 'cancelled' };
-      return released(reason.code, reason.message);
+    const { reason } = run.halt;
+    if (reason !== undefined && reason.code !== 'timeout') return interrupted(reason);
+    const cause = reason ?? error;
+    if (cause instanceof NotBegunError) {
+      return released('not_begun', messageOf(cause), NOT_BEGUN_MS);
     }
-    const cause = reason instanceof Interruption ? reason : error;
-    const code = codeOf(cause);
-    const isFatal = cause instanceof FatalError;
-    if (code === 'process_died' && run.deaths + 1 >= DEATHS_MAX) {
+    const hasDied = cause instanceof ProcessDiedError;
+    if (hasDied && run.deaths + 1 >= DEATHS_MAX) {
       const message = `its process died ${String(DEATHS_MAX)} times: ${cause.message}`;
       return { kind: 'exhausted', error: { code: 'quarantined', message, retryable: false } };
     }
-    const taskError = { code, message: cause.message.slice(0, 4000), retryable: !isFatal };
+    const isFatal = cause instanceof FatalError;
+    const code = hasDied ? 'process_died' : codeOf(cause);
+    const taskError = { code, message: messageOf(cause), retryable: !isFatal };
     if (isFatal || attempt >= work.maxAttempts) return { kind: 'exhausted', error: taskError };
     const { isFixed, baseMs, maxMs } = work.backoff;
     const delayMs = isFixed ? baseMs : fullJitterMs({ baseMs, maxMs }, attempt, this.deps.rng);
     return { kind: 'failed', error: taskError, delayMs };
   }
+}
+
+/** What becomes of a task that was told to stop, begun or not: handed back, uncharged. */
+export function interrupted(reason: Interruption): Outcome {
+  if (reason.code === 'cancelled') return { kind: 'cancelled' };
+  return released(reason.code, reason.message);
 }
 
 export function toInput(work: Work): Parameters<Handler['run']>[0] {
@@ -156,9 +201,14 @@ export function toInput(work: Work): Parameters<Handler['run']>[0] {
 }
 
 /** A result becomes its JSON here, once; what cannot be stored fails the task and not the batch. */
-function completed(result: unknown): Outcome {
-  if (result === null || result === undefined) return NOTHING;
-  const json = JSON.stringify(result) as string | undefined;
+export function toResult(result: unknown): string {
+  if (result === null || result === undefined) return 'null';
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(result);
+  } catch {
+    // A cycle, a bigint, or a depth beyond the stack.
+  }
   if (json === undefined) {
     throw new FatalError('result_not_json', 'the result of the task is not JSON');
   }
@@ -168,16 +218,38 @@ function completed(result: unknown): Outcome {
       `the result of the task is larger than ${String(PAYLOAD_BYTES_MAX)} bytes`,
     );
   }
-  return { kind: 'completed', result: json };
+  return json;
 }
 
-const NOTHING: Outcome = { kind: 'completed', result: 'null' };
-
-function released(code: string, message: string): Outcome {
-  return { kind: 'released', error: { code, message, retryable: true } };
+/**
+ * The text of an error, fit for PostgreSQL to look into: it stores JSON with NUL or half a surrogate
+ * pair, and then refuses to read any field of it.
+ */
+export function messageOf(error: Error): string {
+  const message = propertyOf(error, 'message');
+  const text = typeof message === 'string' ? message : 'an error without a message';
+  return text.slice(0, MESSAGE_LENGTH_MAX).replace(/\0|\p{Surrogate}/gu, '\uFFFD');
 }
+
+function released(code: string, message: string, delayMs = 0): Outcome {
+  return { kind: 'released', error: { code, message, retryable: true }, delayMs };
+}
+
+/** Codes that say what Skein did; a handler that throws one of them gets its own. */
+const OWN_CODES = new Set(['process_died', 'quarantined', 'not_begun', 'no_handler', 'timeout']);
 
 function codeOf(error: Error): string {
-  const code: unknown = (error as { code?: unknown }).code;
-  return typeof code === 'string' && /^[a-z][a-z_]{0,62}$/.test(code) ? code : 'handler_error';
+  if (error instanceof Interruption) return error.code;
+  const code = propertyOf(error, 'code');
+  if (typeof code !== 'string' || OWN_CODES.has(code)) return 'handler_error';
+  return /^[a-z][a-z_]{0,62}$/.test(code) ? code : 'handler_error';
+}
+
+/** What a handler throws is its own, getters included. */
+function propertyOf(error: Error, name: 'message' | 'code'): unknown {
+  try {
+    return (error as { readonly code?: unknown; readonly message: unknown })[name];
+  } catch {
+    return undefined;
+  }
 }

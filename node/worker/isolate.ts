@@ -1,28 +1,32 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import type { Clock } from '../base/clock.ts';
+import { Gate } from '../base/gate.ts';
 import { killGroup } from '../base/process-identity.ts';
 import { FatalError } from '../core/handler.ts';
-import { Interruption, type Isolation } from './executor.ts';
-import type { LogPort, Work } from './ports.ts';
+import { NotBegunError, ProcessDiedError, type Isolation } from './executor.ts';
+import { GroupLedger, type GroupLedgerDeps } from './group-ledger.ts';
+import { Interruption } from './halt.ts';
+import type { Work } from './ports.ts';
 
 /**
  * One task in a process of its own, because a lease of it was lost before and the task may have been
  * the cause (rule 17). The child leads a process group, which the node writes down in its row before
- * the task begins: whoever reclaims early kills that group first (rule 7). A thread of the child
- * watches a pipe to its node: when no word comes for `silenceMs`, or the pipe ends, the child ends
- * itself, even while its main thread spins.
+ * the task begins: whoever reclaims early kills that group first (rule 7).
+ *
+ * A thread of the child reads words of its node, each an instant until which the child may live: the
+ * kill time of the node's lease, on the clock that the processes of a machine share. When that passes
+ * without a later word, or the pipe ends, the child ends itself and its whole group, even while its main
+ * thread spins. So a node that freezes, at whatever moment, leaves no child that outlives its lease.
  *
  * An aborted task gets its signal, then `graceMs`, then SIGKILL for the whole group.
  */
-export interface IsolationDeps {
-  readonly clock: Clock;
-  readonly log: LogPort;
+export interface IsolationDeps extends GroupLedgerDeps {
   /** The module that a child runs; it knows the handlers, this file does not. */
   readonly childEntry: URL;
   readonly graceMs: number;
-  /** Below the node's own kill time, so that a child of a frozen node is gone before a reclaim. */
-  readonly silenceMs: number;
-  readonly registerGroups: (groups: readonly number[]) => Promise<void>;
+  /** From now to the kill time of the node's lease, counted from its last renewal. */
+  readonly leaseLeftMs: () => number;
+  /** Between two words to a child. */
+  readonly wordMs: number;
 }
 
 /** What the node sends its child: one task, then at most one abort. */
@@ -35,9 +39,9 @@ export type ToChild =
     }
   | { readonly kind: 'abort'; readonly code: Interruption['code'] };
 
-/** What a child answers, once. */
+/** What a child answers, once; then it waits for its end. Its result is JSON text within the bounds of a result. */
 export type FromChild =
-  | { readonly kind: 'completed'; readonly result: unknown }
+  | { readonly kind: 'completed'; readonly result: string }
   | {
       readonly kind: 'failed';
       readonly code: string | undefined;
@@ -45,82 +49,96 @@ export type FromChild =
       readonly isFatal: boolean;
     };
 
+/**
+ * Processes at once; a node that takes over the tasks of a dead one has as many to isolate as that had
+ * slots. The others wait, each in the slot that it holds anyway.
+ */
+const PROCESSES_MAX = 16;
+
 /** The descriptor of the pipe that the child's dead-man thread reads. */
 export const WORD_FD = 4;
 
-export class ProcessDiedError extends Error {
-  readonly code = 'process_died';
-}
-
 export class ChildIsolation implements Isolation {
   private readonly deps: IsolationDeps;
-  /** All and only the groups of children that live. */
-  private readonly groups = new Set<number>();
+  private readonly ledger: GroupLedger;
+  private readonly gate = new Gate(PROCESSES_MAX, Infinity);
 
   constructor(deps: IsolationDeps) {
     this.deps = deps;
+    this.ledger = new GroupLedger(deps);
   }
 
-  async run(
-    work: Work,
-    attempt: number,
-    fencingToken: number,
-    signal: AbortSignal,
-  ): Promise<unknown> {
-    const child = fork(this.deps.childEntry, [String(this.deps.silenceMs)], {
-      detached: true,
-      stdio: ['ignore', 'ignore', 'ignore', 'ipc', 'pipe'],
-      serialization: 'json',
-    });
+  run(work: Work, attempt: number, fencingToken: number, signal: AbortSignal): Promise<string> {
+    const task: ToChild = { kind: 'run', work, attempt, fencingToken };
+    return this.gate.run(() => this.runOne(task, signal), signal);
+  }
+
+  stop(): void {
+    for (const group of this.ledger.all) killGroup(group);
+    this.ledger.stop();
+  }
+
+  private async runOne(task: ToChild, signal: AbortSignal): Promise<string> {
+    signal.throwIfAborted();
+    const child = this.fork();
     const answer = answerOf(child);
     // Awaited below; until then its rejection is not lost.
     answer.catch(() => undefined);
     const group = child.pid;
     if (group === undefined) return answer;
     const stopWords = this.speak(child);
+    child.once('exit', () => {
+      stopWords();
+      this.ledger.remove(group);
+    });
     const onAbort = (): void => {
-      this.abort(child, signal);
+      this.abort(child, group, signal);
     };
     try {
-      await this.register(() => this.groups.add(group));
-      if (signal.aborted) onAbort();
-      else signal.addEventListener('abort', onAbort, { once: true });
-      child.send({ kind: 'run', work, attempt, fencingToken } satisfies ToChild);
+      await this.ledger.add(group, signal);
+      signal.throwIfAborted();
+      signal.addEventListener('abort', onAbort, { once: true });
+      send(child, task);
       return await answer;
     } finally {
       signal.removeEventListener('abort', onAbort);
-      stopWords();
       killGroup(group);
-      await this.register(() => this.groups.delete(group));
     }
   }
 
-  private async register(change: () => void): Promise<void> {
-    change();
-    await this.deps.registerGroups([...this.groups]);
+  private fork(): ChildProcess {
+    const { clock, leaseLeftMs, childEntry } = this.deps;
+    const deadlineMs = clock.monotonicMs() + leaseLeftMs();
+    try {
+      return fork(childEntry, [String(deadlineMs)], {
+        detached: true,
+        stdio: ['ignore', 'ignore', 'ignore', 'ipc', 'pipe'],
+        serialization: 'json',
+      });
+    } catch (thrown) {
+      throw new NotBegunError('the process of the task could not start', { cause: thrown });
+    }
   }
 
-  private abort(child: ChildProcess, signal: AbortSignal): void {
+  private abort(child: ChildProcess, group: number, signal: AbortSignal): void {
     const reason: unknown = signal.reason;
     const code = reason instanceof Interruption ? reason.code : 'draining';
-    if (child.connected) child.send({ kind: 'abort', code } satisfies ToChild);
-    const group = child.pid;
-    if (group === undefined) return;
+    send(child, { kind: 'abort', code });
     const cancelKill = this.deps.clock.after(this.deps.graceMs, () => {
       killGroup(group);
     });
     child.once('exit', cancelKill);
   }
 
-  /** A byte now and again, at a third of the silence that the child would die of. */
   private speak(child: ChildProcess): () => void {
+    const { clock, leaseLeftMs, wordMs } = this.deps;
     const pipe = child.stdio[WORD_FD] as unknown as NodeJS.WritableStream;
     // The child's end closes with the child; its exit is what counts.
     pipe.on('error', () => undefined);
     let cancel: () => void = () => undefined;
     const next = (): void => {
-      pipe.write('.');
-      cancel = this.deps.clock.after(this.deps.silenceMs / 3, next);
+      pipe.write(`${String(clock.monotonicMs() + leaseLeftMs())}\n`);
+      cancel = clock.after(wordMs, next);
     };
     next();
     return () => {
@@ -129,14 +147,22 @@ export class ChildIsolation implements Isolation {
   }
 }
 
-function answerOf(child: ChildProcess): Promise<unknown> {
+/** A child that cannot be reached has ended, and its exit is what counts. */
+function send(child: ChildProcess, message: ToChild): void {
+  if (child.connected) child.send(message, () => undefined);
+}
+
+function answerOf(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
-    child.once('message', (message: FromChild) => {
+    // What else a handler may send is its own business.
+    child.on('message', (message: FromChild) => {
       if (message.kind === 'completed') resolve(message.result);
-      else reject(childError(message));
+      else if ((message.kind as unknown) === 'failed') reject(childError(message));
     });
-    child.once('error', (error) => {
-      reject(new ProcessDiedError('the process of the task could not start', { cause: error }));
+    // More than one may come, and one without a listener would be thrown.
+    child.on('error', (cause) => {
+      if (child.pid !== undefined) return;
+      reject(new NotBegunError('the process of the task could not start', { cause }));
     });
     child.once('exit', (code, signal) => {
       const how = signal === null ? `with code ${String(code)}` : `by ${signal}`;

@@ -2,7 +2,8 @@ import { fullJitterMs } from '../base/backoff.ts';
 import type { Clock, Rng } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
 import { AbortReason, type Aborts, type Grants } from '../core/messages.ts';
-import { Interruption, type Executor } from './executor.ts';
+import { interrupted, type Executor, type Outcome } from './executor.ts';
+import { Halt, Interruption } from './halt.ts';
 import type { LeaseStorePort, LogPort, ToldSettlement, Work, WorkerMetricsPort } from './ports.ts';
 import { Settler, type SettlerDeps } from './settler.ts';
 
@@ -17,8 +18,8 @@ import { Settler, type SettlerDeps } from './settler.ts';
  * which only wait.
  *
  * When the node cannot renew its lease it must stop its tasks before anyone may start them again:
- * `interruptAll('lease_lost')`. What an interrupted task leaves behind is handed back uncharged under
- * the same guard as every outcome.
+ * `interruptAll('lease_lost')`, and nothing begins before it can renew again. What an interrupted task
+ * leaves behind is handed back uncharged under the same guard as every outcome.
  */
 export interface WorkerDeps extends Omit<SettlerDeps, 'onSettled'> {
   readonly executor: Executor;
@@ -28,6 +29,8 @@ export interface WorkerDeps extends Omit<SettlerDeps, 'onSettled'> {
   readonly log: LogPort;
   readonly store: LeaseStorePort;
   readonly metrics: WorkerMetricsPort;
+  /** Whether the lease of this node was renewed lately: nothing begins without. */
+  readonly isLeaseSafe: () => boolean;
   /** What the database has accepted, for the leader. */
   readonly onSettled: (settled: readonly ToldSettlement[]) => void;
 }
@@ -38,7 +41,7 @@ interface Held {
   readonly attempt: number;
   readonly losses: number;
   readonly grantedMs: number;
-  readonly controller: AbortController;
+  readonly halt: Halt;
   startedMs: number | null;
   isMarkedStarted: boolean;
   work: Work | undefined;
@@ -48,16 +51,19 @@ const FETCH_MAX = 1000;
 const OUTAGE_BACKOFF = { baseMs: 50, maxMs: 1000 };
 /** A task that runs longer than this shows `started_at` while it runs. */
 const MARK_AFTER_MS = 200;
+/** What the outcomes of interrupted tasks get to be settled at the end of a drain. */
+const LAST_SETTLES_MS = 5000;
 
 export class Worker {
   private readonly deps: WorkerDeps;
   private readonly settler: Settler;
   /** All and only the leases that this node may still settle. */
   private readonly held = new Map<number, Held>();
-  private readonly fetchQueue: Held[] = [];
-  private readonly slotQueue: Held[] = [];
+  private readonly fetchQueue = new Set<Held>();
+  private readonly slotQueue = new Set<Held>();
   private readonly stopping = new AbortController();
-  private fetching: Promise<void> | undefined;
+  private isFetching = false;
+  private isMarking = false;
   private running = 0;
   private isDraining = false;
   private onIdle: (() => void) | undefined;
@@ -91,27 +97,25 @@ export class Worker {
       const leaseSeq = grants.leaseSeqs[at] as number;
       const known = this.held.get(seq);
       if (known !== undefined && known.leaseSeq >= leaseSeq) continue;
-      known?.controller.abort(new Interruption('lease_lost'));
+      if (known !== undefined) this.interrupt(known, 'lease_lost');
       const lease: Held = {
         seq,
         leaseSeq,
         attempt: (grants.attempts[at] as number) + 1,
         losses: grants.losses[at] as number,
         grantedMs: nowMs,
-        controller: new AbortController(),
+        halt: new Halt(),
         startedMs: null,
         isMarkedStarted: false,
         work: undefined,
       };
       this.held.set(seq, lease);
       if (this.isDraining) this.handBack(lease, 'draining');
-      else this.fetchQueue.push(lease);
+      else this.fetchQueue.add(lease);
     }
-    if (this.fetchQueue.length > 0) {
-      this.fetching ??= this.fetch().finally(() => {
-        this.fetching = undefined;
-      });
-    }
+    if (this.fetchQueue.size === 0 || this.isFetching) return;
+    this.isFetching = true;
+    void this.fetch();
   }
 
   abort(aborts: Aborts): void {
@@ -128,8 +132,9 @@ export class Worker {
     for (const lease of this.held.values()) this.interrupt(lease, code);
   }
 
-  /** Tasks that have run for a while and whose start is not in the database yet. */
+  /** Tasks that have run for a while and whose start is not in the database yet; one call at a time. */
   async markStarted(): Promise<void> {
+    if (this.isMarking) return;
     const nowMs = this.deps.clock.monotonicMs();
     const unmarked = [...this.held.values()].filter(
       (lease) =>
@@ -138,113 +143,140 @@ export class Worker {
         nowMs - lease.startedMs > MARK_AFTER_MS,
     );
     if (unmarked.length === 0) return;
-    await this.deps.store.markStarted(
-      unmarked.map((lease) => lease.seq),
-      unmarked.map((lease) => lease.leaseSeq),
-      unmarked.map((lease) => nowMs - (lease.startedMs ?? nowMs)),
-    );
-    for (const lease of unmarked) lease.isMarkedStarted = true;
+    this.isMarking = true;
+    try {
+      await this.deps.store.markStarted(
+        unmarked.map((lease) => lease.seq),
+        unmarked.map((lease) => lease.leaseSeq),
+        unmarked.map((lease) => nowMs - (lease.startedMs ?? nowMs)),
+      );
+      for (const lease of unmarked) lease.isMarkedStarted = true;
+    } finally {
+      this.isMarking = false;
+    }
   }
 
   /**
    * Takes no more work, hands back what has not begun, lets the rest finish for `graceMs`, interrupts
-   * it then, and settles all. Resolves when nothing is held, or when the signal gives up.
+   * it then, and settles all. Resolves when nothing is held, when the signal gives up, and at the
+   * latest 5 s after the grace: what is not settled by then will be reclaimed.
    */
   async drain(graceMs: number, signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.deps;
     this.isDraining = true;
     for (const lease of [...this.fetchQueue, ...this.slotQueue]) this.handBack(lease, 'draining');
-    this.fetchQueue.length = 0;
-    this.slotQueue.length = 0;
-    const cancelGrace = this.deps.clock.after(graceMs, () => {
+    this.fetchQueue.clear();
+    this.slotQueue.clear();
+    const cancelGrace = clock.after(graceMs, () => {
       this.interruptAll('draining');
     });
     await new Promise<void>((resolve) => {
-      if (this.held.size === 0 || signal.aborted) {
+      const end = (): void => {
+        this.onIdle = undefined;
+        cancelGrace();
+        cancelLast();
+        signal.removeEventListener('abort', end);
         resolve();
-        return;
-      }
-      this.onIdle = resolve;
-      signal.addEventListener(
-        'abort',
-        () => {
-          resolve();
-        },
-        { once: true },
-      );
+      };
+      const cancelLast = clock.after(graceMs + LAST_SETTLES_MS, end);
+      this.onIdle = end;
+      signal.addEventListener('abort', end, { once: true });
+      if (this.held.size === 0 || signal.aborted) end();
     });
-    cancelGrace();
+    if (this.held.size > 0) log.warn('Leases were left unsettled.', { count: this.held.size });
   }
 
   /** Ends at once: interrupts everything, and gives up what is not settled. */
   stop(): void {
     this.stopping.abort(new Error('the worker is stopped'));
     this.interruptAll('draining');
+    this.deps.executor.stop();
     this.settler.stop();
+    this.onIdle?.();
   }
 
   private interrupt(lease: Held, code: Interruption['code']): void {
-    lease.controller.abort(new Interruption(code));
-    const queueAt = this.slotQueue.indexOf(lease);
-    if (queueAt >= 0) this.slotQueue.splice(queueAt, 1);
-    const fetchAt = this.fetchQueue.indexOf(lease);
-    if (fetchAt >= 0) this.fetchQueue.splice(fetchAt, 1);
-    if (queueAt >= 0 || fetchAt >= 0) this.handBack(lease, code);
+    lease.halt.interrupt(code);
+    const hasWaited = this.slotQueue.delete(lease) || this.fetchQueue.delete(lease);
+    if (hasWaited) this.handBack(lease, code);
   }
 
+  /** Never rejects: what cannot be read is asked for again. */
   private async fetch(): Promise<void> {
-    for (let failures = 0; this.fetchQueue.length > 0 && !this.stopping.signal.aborted;) {
-      const batch = this.fetchQueue.splice(0, FETCH_MAX);
+    const { store, log, clock, rng } = this.deps;
+    for (let failures = 0; this.fetchQueue.size > 0 && !this.stopping.signal.aborted;) {
+      const batch = this.nextToFetch();
+      let found: readonly Work[];
       try {
-        const found = await this.deps.store.work(batch.map((lease) => lease.seq));
+        found = await store.work(batch.map((lease) => lease.seq));
         failures = 0;
-        const bySeq = new Map(found.map((work) => [work.seq, work]));
-        for (const lease of batch) this.begin(lease, bySeq.get(lease.seq));
       } catch (thrown) {
         failures += 1;
-        this.fetchQueue.unshift(...batch.filter((lease) => !lease.controller.signal.aborted));
-        for (const lease of batch) {
-          if (lease.controller.signal.aborted) this.handBack(lease, 'lease_lost');
-        }
-        this.deps.log.warn('Tasks could not be read.', { error: toError(thrown), failures });
-        await this.deps.clock
-          .sleep(fullJitterMs(OUTAGE_BACKOFF, failures, this.deps.rng), this.stopping.signal)
+        this.fetchAgain(batch);
+        log.warn('Tasks could not be read.', { error: toError(thrown), failures });
+        await clock
+          .sleep(fullJitterMs(OUTAGE_BACKOFF, failures, rng), this.stopping.signal)
           .catch(() => undefined);
+        continue;
       }
+      const bySeq = new Map(found.map((work) => [work.seq, work]));
+      for (const lease of batch) {
+        lease.work = bySeq.get(lease.seq);
+        this.begin(lease);
+      }
+    }
+    // In the same tick as the last look at the queue: a grant that comes later starts a new fetch.
+    this.isFetching = false;
+  }
+
+  private nextToFetch(): readonly Held[] {
+    const batch: Held[] = [];
+    for (const lease of this.fetchQueue) {
+      if (batch.length === FETCH_MAX) break;
+      batch.push(lease);
+      this.fetchQueue.delete(lease);
+    }
+    return batch;
+  }
+
+  private fetchAgain(batch: readonly Held[]): void {
+    for (const lease of batch) {
+      const { reason } = lease.halt;
+      if (reason !== undefined) this.handBack(lease, reason.code);
+      else if (this.isDraining) this.handBack(lease, 'draining');
+      else this.fetchQueue.add(lease);
     }
   }
 
-  private begin(lease: Held, work: Work | undefined): void {
-    const reason: unknown = lease.controller.signal.reason;
-    if (reason instanceof Interruption) this.handBack(lease, reason.code);
-    else if (work === undefined || this.isDraining) this.handBack(lease, 'draining');
-    else {
-      lease.work = work;
-      if (this.running < this.deps.slots) void this.run(lease, work);
-      else this.slotQueue.push(lease);
-    }
+  /** From the fetch, and again from the queue for a slot. */
+  private begin(lease: Held): void {
+    const { reason } = lease.halt;
+    if (reason !== undefined) this.handBack(lease, reason.code);
+    else if (this.isDraining) this.handBack(lease, 'draining');
+    else if (lease.work === undefined || !this.deps.isLeaseSafe()) {
+      this.handBack(lease, 'lease_lost');
+    } else if (this.running < this.deps.slots) void this.run(lease, lease.work);
+    else this.slotQueue.add(lease);
   }
 
   /** Never rejects: an outcome is a value, and the settler keeps what it is given. */
   private async run(lease: Held, work: Work): Promise<void> {
-    const { clock, metrics, slots, executor } = this.deps;
-    this.running += 1;
-    metrics.setSlots(slots, this.running);
+    const { clock, executor } = this.deps;
+    this.takeSlots(1);
     const deaths = lease.losses > 0 ? await this.deathsOf(lease.seq) : 0;
     lease.startedMs = clock.monotonicMs();
     const outcome = await executor.execute({ ...lease, work, deaths });
-    this.settler.add({
-      seq: lease.seq,
-      leaseSeq: lease.leaseSeq,
-      type: work.type,
-      outcome,
-      startedMs: lease.startedMs,
-      finishedMs: clock.monotonicMs(),
-      grantedMs: lease.grantedMs,
-    });
-    this.running -= 1;
-    metrics.setSlots(slots, this.running);
-    const next = this.slotQueue.shift();
-    if (next?.work !== undefined) void this.run(next, next.work);
+    this.settle(lease, outcome);
+    this.takeSlots(-1);
+    const [next] = this.slotQueue;
+    if (next === undefined) return;
+    this.slotQueue.delete(next);
+    this.begin(next);
+  }
+
+  private takeSlots(count: 1 | -1): void {
+    this.running += count;
+    this.deps.metrics.setSlots(this.deps.slots, this.running);
   }
 
   /** An unreadable count is taken for 0: the quarantine waits for one more death. */
@@ -258,15 +290,17 @@ export class Worker {
   }
 
   private handBack(lease: Held, code: Interruption['code']): void {
-    const nowMs = this.deps.clock.monotonicMs();
-    const { message } = new Interruption(code);
+    this.settle(lease, interrupted(lease.halt.reason ?? new Interruption(code)));
+  }
+
+  private settle(lease: Held, outcome: Outcome): void {
     this.settler.add({
       seq: lease.seq,
       leaseSeq: lease.leaseSeq,
       type: lease.work?.type ?? '',
-      outcome: { kind: 'released', error: { code, message, retryable: true } },
-      startedMs: null,
-      finishedMs: nowMs,
+      outcome,
+      startedMs: lease.startedMs,
+      finishedMs: this.deps.clock.monotonicMs(),
       grantedMs: lease.grantedMs,
     });
   }
