@@ -11,6 +11,7 @@ import { PeerServer } from './rpc/peer-server.ts';
 import { ClusterReader } from './store/cluster-reader.ts';
 import { Database } from './store/database.ts';
 import { openEmbeddedPostgres, type EmbeddedPostgres } from './store/embedded-postgres.ts';
+import { LockSessions } from './store/lock-session.ts';
 import { migrate } from './store/migrate.ts';
 import { Submissions } from './store/submissions.ts';
 import { TaskChanges } from './store/task-changes.ts';
@@ -39,6 +40,11 @@ export interface RunningNode {
 const REBIRTH_PAUSE_MS = 500;
 /** What a peer gets to read the goodbye. */
 const FAREWELL_MS = 1000;
+/**
+ * Beyond the drain's own time, what settling and handing back may take. After that the node ends
+ * without: with no database to settle in, waiting would be for ever.
+ */
+const SETTLE_MS = 10_000;
 
 export async function startNode(config: Config): Promise<RunningNode> {
   const { name } = config;
@@ -68,6 +74,7 @@ class Node implements RunningNode {
   private peers: PeerServer | undefined;
   private embedded: EmbeddedPostgres | undefined;
   private database: Database | undefined;
+  private submissions: Submissions | undefined;
   private api: ApiServer | undefined;
   private addresses = { httpUrl: '', grpcAddress: '' };
   private databaseUrl = '';
@@ -92,6 +99,7 @@ class Node implements RunningNode {
     const { config, log } = this;
     this.databaseUrl = config.databaseUrl ?? (await this.openEmbedded());
     await migrate({ databaseUrl: this.databaseUrl });
+    await this.proveDirect();
     this.database = new Database({
       url: this.databaseUrl,
       name: config.name,
@@ -105,7 +113,8 @@ class Node implements RunningNode {
       accept: (link) => this.incarnation?.accept(link) ?? { refused: 'not the leader' },
     });
     const { port: grpcPort } = await this.peers.start();
-    this.api = this.createApi(this.database);
+    this.submissions = new Submissions({ database: this.database, clock: systemClock });
+    this.api = this.createApi(this.database, this.submissions);
     const { port: httpPort } = await this.api.start();
     this.addresses = advertisedBy(config, { httpPort, grpcPort });
     this.incarnation = await this.beginLife();
@@ -120,10 +129,18 @@ class Node implements RunningNode {
   private async stopOnce(hurry: AbortSignal): Promise<void> {
     const { log, config } = this;
     log.info('The node is shutting down.');
+    this.peers?.setServing(false);
+    const late = new AbortController();
+    const cancelLate = systemClock.after(config.drainMs + SETTLE_MS, () => {
+      late.abort();
+    });
+    const giveUp = AbortSignal.any([hurry, late.signal]);
     await this.rebirth;
-    await this.attempt('drain', () => this.incarnation?.drain(config.drainMs, hurry));
+    await this.attempt('drain', () => this.incarnation?.drain(config.drainMs, giveUp));
+    cancelLate();
     await this.attempt('leave', () => this.incarnation?.end());
     await this.attempt('close REST', () => this.api?.stop());
+    await this.attempt('commit the last submits', () => this.submissions?.stop());
     await this.attempt('close the peer server', () => this.peers?.stop(FAREWELL_MS));
     await this.attempt('close the database', () => this.database?.stop());
     // The last node out stops the server that came with the packages.
@@ -149,7 +166,18 @@ class Node implements RunningNode {
     return this.embedded.url;
   }
 
-  private createApi(database: Database): ApiServer {
+  /** Refuses a pooler that lends its sessions by the transaction: the leader's lock would leak. */
+  private async proveDirect(): Promise<void> {
+    const sessions = new LockSessions({
+      databaseUrl: this.databaseUrl,
+      incarnation: crypto.randomUUID(),
+      clock: systemClock,
+      timings: this.config.timings,
+    });
+    await sessions.prove();
+  }
+
+  private createApi(database: Database, submissions: Submissions): ApiServer {
     return new ApiServer({
       clock: systemClock,
       log: this.log,
@@ -164,7 +192,7 @@ class Node implements RunningNode {
       feed: this.feed,
       readiness: () => this.readiness(),
       metrics: this.metrics,
-      submissions: new Submissions({ database, clock: systemClock }),
+      submissions,
       tasks: new TaskReader(database),
       changes: new TaskChanges(database),
       workflows: new WorkflowReader(database),

@@ -1,9 +1,10 @@
 import type { Socket } from 'node:net';
 import pg from 'pg';
-import type { CustomTypesConfig, PoolClient } from 'pg';
+import type { PoolClient } from 'pg';
 import { fullJitterMs } from '../base/backoff.ts';
 import type { Clock, Rng } from '../base/clock.ts';
 import { AppError, errors, toError } from '../base/errors.ts';
+import { COLUMN_TYPES } from './column-types.ts';
 
 /**
  * A bounded pool of sessions for the faces of a node. The leader's lock and its fenced writes have
@@ -86,7 +87,7 @@ export class Database implements Session {
       lock_timeout: limits.lockTimeoutMs,
       idle_in_transaction_session_timeout: limits.statementTimeoutMs,
       options: SESSION_OPTIONS,
-      types: TYPES,
+      types: COLUMN_TYPES,
     });
     // An idle session that ends is no news: the pool has dropped it, the next caller opens another.
     this.#pool.on('error', () => undefined);
@@ -226,38 +227,6 @@ const SESSION_OPTIONS = [
 ]
   .map((setting) => `-c ${setting}`)
   .join(' ');
-
-const OID = { int8: 20, json: 114, int8Array: 1016, jsonb: 3802 } as const;
-
-const parserOf = pg.types.getTypeParser as (
-  oid: number,
-  format: 'text' | 'binary',
-) => (text: string) => unknown;
-
-/**
- * A bigint is read as a safe integer, a JSON column as its text: it is passed on, not looked into.
- * Everything else as node-postgres does: timestamps as Date, text[] as an array.
- */
-const TYPES: CustomTypesConfig = {
-  getTypeParser: ((oid: number, format: 'text' | 'binary') => {
-    if (format !== 'binary') {
-      if (oid === OID.int8) return safeInteger;
-      if (oid === OID.int8Array) return safeIntegers;
-      if (oid === OID.json || oid === OID.jsonb) return (text: string) => text;
-    }
-    return parserOf(oid, format);
-  }) as CustomTypesConfig['getTypeParser'],
-};
-
-function safeInteger(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw new Error(`${text} is not a safe integer`);
-  return value;
-}
-
-function safeIntegers(text: string): number[] {
-  return text === '{}' ? [] : text.slice(1, -1).split(',').map(safeInteger);
-}
 
 function socketOf(client: PoolClient): Socket {
   return (client as unknown as { readonly connection: { readonly stream: Socket } }).connection
