@@ -70,7 +70,11 @@ export class Roster {
     };
     const older = this.seats.get(nodeId);
     this.seats.set(nodeId, seat);
-    older?.link.close();
+    if (older !== undefined) {
+      // Now and not when it has closed: by then the node has subscribed anew.
+      this.forgetWatches(nodeId, older);
+      older.link.close();
+    }
     this.send(seat, {});
     void untilDone(this.deps.leadership.signal, () => this.admit(nodeId, seat)).catch(
       (thrown: unknown) => {
@@ -187,6 +191,8 @@ export class Roster {
 
   private onMessage(nodeId: number, seat: Seat, message: FromNode): void {
     const { mailbox, clock } = this.deps;
+    // What a node has said on a stream that it left is older than what it says on the next one.
+    if (this.seats.get(nodeId) !== seat) return;
     seat.lastHeardMs = clock.monotonicMs();
     if (message.look === true) this.deps.onLook();
     if (seat.early !== undefined) {
@@ -228,9 +234,13 @@ export class Roster {
     if (nodes?.size === 0) this.watchers.delete(seq);
   }
 
-  private onClosed(nodeId: number, seat: Seat): void {
+  private forgetWatches(nodeId: number, seat: Seat): void {
     for (const seq of seat.watched) this.unwatch(nodeId, seat, seq);
+  }
+
+  private onClosed(nodeId: number, seat: Seat): void {
     if (this.seats.get(nodeId) !== seat) return;
+    this.forgetWatches(nodeId, seat);
     this.seats.delete(nodeId);
     if (this.isClosed) return;
     this.deps.mailbox.post({ kind: 'node-unlinked', nodeId });
