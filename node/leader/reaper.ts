@@ -21,8 +21,9 @@ import { persist, untilDone, type RetryDeps } from './until-done.ts';
  * Once a second one statement renews every node that has sent a heartbeat since the last, and each is
  * answered. A node whose stream is down, or which is silent, is looked at in the database:
  *   · it left, or was declared dead: what it held is taken back;
- *   · its death is proven (same machine, and its process is gone): the process groups that it wrote
- *     down are killed, and when they are seen gone it is declared dead at once (rule 7);
+ *   · its death is proven (same machine, and its process is gone): its row is read once more, because
+ *     it may have written until then; the process groups in it are killed, and when they are seen gone
+ *     the node is declared dead at once (rule 7);
  *   · else both clocks must agree (rule 18): its lease is over by the database's, with the guard, and
  *     this leader has not seen it renewed for a whole lease and guard by its own monotonic clock,
  *     counted from its first look at the earliest. That is also the grace of a new leader.
@@ -141,7 +142,7 @@ export class Reaper {
       this.lose(node, node.state);
       return;
     }
-    const isProven = processes.isProvenDead(node) && this.groupsAreGone(node);
+    const isProven = processes.isProvenDead(node) && (await this.groupsAreGone(nodeId));
     const seenMs = this.renewals.get(nodeId)?.seenMs ?? clock.monotonicMs();
     const isOverHere = clock.monotonicMs() - seenMs >= timings.leaseMs + timings.guardMs;
     if (!isProven && !(node.isExpired && isOverHere)) return;
@@ -154,8 +155,11 @@ export class Reaper {
   }
 
   /** Kills what a dead node's children left running; looks again soon until nothing is left. */
-  private groupsAreGone(node: NodeRow): boolean {
-    const left = node.processGroups.filter((group) => !this.deps.processes.killGroup(group));
+  private async groupsAreGone(nodeId: number): Promise<boolean> {
+    const { reader, processes } = this.deps;
+    const rows = await this.persist('node', () => reader.nodes([nodeId]));
+    const groups = rows.find((row) => row.nodeId === nodeId)?.processGroups ?? [];
+    const left = groups.filter((group) => !processes.killGroup(group));
     if (left.length > 0) this.mustLook = true;
     return left.length === 0;
   }
