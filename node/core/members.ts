@@ -15,6 +15,8 @@ export interface Member {
   isDraining: boolean;
   /** All and only the tasks leased to it, or for which a lease to it is asked. */
   readonly held: Set<number>;
+  /** Leases that its last inventory names and whose rows are still being loaded: their slots are taken. */
+  readonly unloaded: Set<number>;
   /** Its last inventory, where rows were still being loaded: judged again when they are there. */
   early: InventoryEvent | undefined;
 }
@@ -60,6 +62,7 @@ export class Members {
       state: 'unlinked',
       isDraining: false,
       held: new Set(),
+      unloaded: new Set(),
       early: undefined,
     };
     this.byId.set(nodeId, member);
@@ -71,7 +74,7 @@ export class Members {
   }
 
   hasRoom(member: Member): boolean {
-    return member.state === 'linked' && !member.isDraining && member.held.size < member.slots;
+    return member.state === 'linked' && !member.isDraining && slotsUsed(member) < member.slots;
   }
 
   canRun(member: Member, placement: PlacementClass): boolean {
@@ -85,7 +88,7 @@ export class Members {
     let bestLoad = Infinity;
     for (const member of this.byId.values()) {
       if (!this.hasRoom(member) || !this.canRun(member, placement)) continue;
-      const load = member.held.size / member.slots;
+      const load = slotsUsed(member) / member.slots;
       if (load < bestLoad) {
         best = member;
         bestLoad = load;
@@ -93,4 +96,8 @@ export class Members {
     }
     return best;
   }
+}
+
+function slotsUsed(member: Member): number {
+  return member.held.size + member.unloaded.size;
 }

@@ -130,7 +130,9 @@ export class SchedulerState {
   hold(row: number, nodeId: number, phase: Phase): void {
     const { graph } = this;
     graph.node[row] = nodeId;
-    this.members.getOrAdd(nodeId).held.add(graph.at(graph.seq, row));
+    const member = this.members.getOrAdd(nodeId);
+    member.held.add(graph.at(graph.seq, row));
+    member.unloaded.delete(graph.at(graph.seq, row));
     this.setPhase(row, phase);
   }
 

@@ -23,6 +23,7 @@ export function applyTold(state: SchedulerState, nodeId: number, told: Told): vo
     };
     const row = graph.find(seq);
     if (row === NONE) {
+      state.members.get(nodeId)?.unloaded.delete(seq);
       state.tombstones.buryTold(seq, leaseSeq, settledAs, next);
       continue;
     }
@@ -183,12 +184,16 @@ export function applyInventory(state: SchedulerState, event: EventOf<'inventory-
   const member = state.members.getOrAdd(event.nodeId);
   member.isDraining = event.heartbeat.draining;
   member.early = state.pagedLoads > 0 ? event : undefined;
+  member.unloaded.clear();
   const claimed = new Set<number>();
   for (const [at, seq] of event.heartbeat.seqs.entries()) {
     claimed.add(seq);
     const leaseSeq = event.heartbeat.leaseSeqs[at] as number;
     const row = graph.find(seq);
-    if (row === NONE && state.pagedLoads > 0) continue;
+    if (row === NONE && state.pagedLoads > 0) {
+      member.unloaded.add(seq);
+      continue;
+    }
     const agrees =
       row !== NONE &&
       graph.at(graph.node, row) === event.nodeId &&
@@ -212,7 +217,8 @@ export function applyInventory(state: SchedulerState, event: EventOf<'inventory-
  * true of them, because a lease of an earlier term cannot have come to the node since.
  */
 export function judgeEarlyInventories(state: SchedulerState): void {
-  for (const { early } of state.members.all()) {
+  for (const { early, unloaded } of state.members.all()) {
+    unloaded.clear();
     if (early !== undefined) applyInventory(state, early);
   }
 }
