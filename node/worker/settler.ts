@@ -242,7 +242,14 @@ export class Settler {
       refused.map((item) => item.seq),
       refused.map((item) => item.leaseSeq),
     );
-    for (const settlement of found) bySeq.set(settlement.seq, settlement);
+    const asked = new Map(refused.map((item) => [item.seq, item.outcome.kind]));
+    for (const settlement of found) {
+      const kind = asked.get(settlement.seq);
+      // Another end under this lease was the leader's, who took it back.
+      if (kind !== undefined && MAY_BECOME[kind].includes(settlement.settledAs)) {
+        bySeq.set(settlement.seq, settlement);
+      }
+    }
     return bySeq;
   }
 
@@ -285,6 +292,15 @@ function factsOf(
   }
   return facts;
 }
+
+/** An outcome accepted before may have met the mark of a cancel, and its task been retried since. */
+const MAY_BECOME: Readonly<Record<Outcome['kind'], readonly SettledAs[]>> = {
+  completed: [SettledAs.COMPLETED],
+  failed: [SettledAs.RETRY, SettledAs.CANCELLED],
+  exhausted: [SettledAs.FAILED, SettledAs.CANCELLED, SettledAs.RETRY],
+  cancelled: [SettledAs.RELEASED, SettledAs.CANCELLED],
+  released: [SettledAs.RELEASED, SettledAs.CANCELLED],
+};
 
 function toSettledAs(outcome: Outcome): SettledAs {
   switch (outcome.kind) {
