@@ -45,6 +45,8 @@ export interface IncarnationDeps {
 /** Statements of the fenced session; large work is chunked (reliability.md's 400 ms). */
 const FENCED_STATEMENT_MS = 400;
 const STATEMENT_MS = 5000;
+/** Batches of outcomes that may be under way at once, each on a connection of its own. */
+const SETTLE_LANES = 2;
 /** Between the signal to a child and SIGKILL. */
 const CHILD_GRACE_MS = 1000;
 /** What was settled last is told for so long at shut-down; after that the database has it anyway. */
@@ -94,9 +96,12 @@ export class Incarnation {
     this.deps = deps;
     this.nodeId = nodeId;
     this.registry = registry;
-    const work = pipelineOf(deps, 'worker', STATEMENT_MS);
-    this.pipelines = [control, work];
-    this.worker = this.createWorker(work);
+    const payloads = pipelineOf(deps, 'worker-read', STATEMENT_MS);
+    const settles = Array.from({ length: SETTLE_LANES }, () =>
+      pipelineOf(deps, 'worker', STATEMENT_MS),
+    );
+    this.pipelines = [control, payloads, ...settles];
+    this.worker = this.createWorker(payloads, settles);
     this.contact = this.createContact(facts);
     this.elector = this.createElector(facts);
     this.contact.start();
@@ -142,7 +147,7 @@ export class Incarnation {
     await Promise.all(this.pipelines.map((pipeline) => pipeline.close()));
   }
 
-  private createWorker(pipeline: Pipeline): Worker {
+  private createWorker(payloads: Pipeline, settles: readonly Pipeline[]): Worker {
     const { config, log, metrics, handlers } = this.deps;
     const { timings } = config;
     const shared = { clock: systemClock, rng: systemRng, log };
@@ -165,8 +170,9 @@ export class Incarnation {
       metrics,
       executor,
       isDataError,
+      settleLanes: SETTLE_LANES,
       slots: config.slots,
-      store: new LeaseStore(pipeline, this.nodeId),
+      store: new LeaseStore(this.nodeId, payloads, settles),
       isLeaseSafe: () => this.contact.isLeaseSafe,
       onSettled: (settled) => {
         this.contact.tell(settled);

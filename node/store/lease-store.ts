@@ -200,18 +200,26 @@ export interface Settlement {
   readonly runAtMs: number;
 }
 
+/**
+ * Reads have a connection of their own: behind a settle they would wait for its commit, and a slot
+ * stays empty until its payload is read. Writes take turns on a few, so that one commit need not wait
+ * for the one before it; PostgreSQL flushes them together.
+ */
 export class LeaseStore {
-  private readonly pipeline: Pipeline;
+  private readonly reads: Pipeline;
+  private readonly writes: readonly Pipeline[];
   private readonly nodeId: number;
+  private writesBegun = 0;
 
-  constructor(pipeline: Pipeline, nodeId: number) {
-    this.pipeline = pipeline;
+  constructor(nodeId: number, reads: Pipeline, writes: readonly Pipeline[]) {
     this.nodeId = nodeId;
+    this.reads = reads;
+    this.writes = writes;
   }
 
   /** Must be called after the lease was committed: only then is the payload sure to be its last edit. */
   async work(seqs: readonly number[]): Promise<readonly Work[]> {
-    const rows = await this.pipeline.query(READ_WORK, [numbers(seqs)]);
+    const rows = await this.reads.query(READ_WORK, [numbers(seqs)]);
     return rows.map((row) => ({
       seq: row[0] as number,
       id: row[1] as string,
@@ -230,7 +238,7 @@ export class LeaseStore {
   }
 
   async deaths(seq: number): Promise<number> {
-    const [row] = await this.pipeline.query(COUNT_DEATHS, [seq]);
+    const [row] = await this.reads.query(COUNT_DEATHS, [seq]);
     return row?.[0] as number;
   }
 
@@ -239,7 +247,7 @@ export class LeaseStore {
     leaseSeqs: readonly number[],
     agoMs: readonly number[],
   ): Promise<void> {
-    await this.pipeline.query(MARK_STARTED, [
+    await this.write(MARK_STARTED, [
       this.nodeId,
       numbers(seqs),
       numbers(leaseSeqs),
@@ -249,7 +257,7 @@ export class LeaseStore {
 
   /** The numbers of the tasks whose outcome was accepted. */
   async completeMany(done: CompletedColumns): Promise<readonly number[]> {
-    const [row] = await this.pipeline.query(COMPLETE_MANY, [
+    const [row] = await this.write(COMPLETE_MANY, [
       this.nodeId,
       numbers(done.seqs),
       numbers(done.leaseSeqs),
@@ -261,7 +269,7 @@ export class LeaseStore {
   }
 
   async settleMany(done: SettledColumns): Promise<readonly Settlement[]> {
-    const rows = await this.pipeline.query(SETTLE_MANY, [
+    const rows = await this.write(SETTLE_MANY, [
       this.nodeId,
       numbers(done.seqs),
       numbers(done.leaseSeqs),
@@ -280,8 +288,14 @@ export class LeaseStore {
     leaseSeqs: readonly number[],
   ): Promise<readonly Settlement[]> {
     const values = [this.nodeId, numbers(seqs), numbers(leaseSeqs)];
-    const rows = await this.pipeline.query(VERIFY_MANY, values);
+    const rows = await this.reads.query(VERIFY_MANY, values);
     return rows.filter((row) => row[1] !== null).map(toSettlement);
+  }
+
+  private write(statement: Statement, values: readonly unknown[]): Promise<readonly Row[]> {
+    const pipeline = this.writes[this.writesBegun % this.writes.length] as Pipeline;
+    this.writesBegun += 1;
+    return pipeline.query(statement, values);
   }
 }
 

@@ -14,8 +14,8 @@ import type {
 } from './ports.ts';
 
 /**
- * Commits outcomes in batches, by what is there when the last batch has come back: an idle node
- * settles one at once, a busy one hundreds. It needs no leader, and keeps what it has through an outage
+ * Commits outcomes in batches, by what is there when a batch has come back: an idle node settles one
+ * at once, a busy one hundreds. It needs no leader, and keeps what it has through an outage
  * of the database for as long as that lasts; the number of outcomes kept is bounded by the leases of
  * the node, because no new ones come while the old ones are held.
  *
@@ -43,6 +43,8 @@ export interface SettlerDeps {
   readonly store: LeaseStorePort;
   readonly isDataError: IsDataError;
   readonly metrics: WorkerMetricsPort;
+  /** Batches that may be under way at once: a slot stays taken until its outcome is committed. */
+  readonly settleLanes: number;
   /** Each outcome comes back here exactly once: accepted with its settlement, or stale. */
   readonly onSettled: (
     accepted: readonly ToldSettlement[],
@@ -69,7 +71,7 @@ const NOT_STORABLE: Outcome = {
 export class Settler {
   private readonly deps: SettlerDeps;
   private readonly queue: Finished[] = [];
-  private isRunning = false;
+  private lanesInUse = 0;
   private readonly stopping = new AbortController();
 
   constructor(deps: SettlerDeps) {
@@ -78,8 +80,8 @@ export class Settler {
 
   add(finished: Finished): void {
     this.queue.push(finished);
-    if (this.isRunning) return;
-    this.isRunning = true;
+    if (this.lanesInUse >= this.deps.settleLanes) return;
+    this.lanesInUse += 1;
     void this.run();
   }
 
@@ -102,7 +104,7 @@ export class Settler {
       ]);
     }
     // In the same tick as the last look at the queue: an outcome that comes later starts a new run.
-    this.isRunning = false;
+    this.lanesInUse -= 1;
   }
 
   /** What may travel together; of one task no two leases, whose answers could not be told apart. */
