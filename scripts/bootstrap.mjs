@@ -8,7 +8,7 @@ import { dist, ensureBuilt, ensureInstalled, runCommand, say } from './setup.mjs
 
 const COMMANDS = {
   start: {
-    what: 'a cluster of three nodes on this machine, with its own PostgreSQL (npm start -- --help)',
+    what: 'three nodes and a PostgreSQL on this machine (npm start -- --help lists its flags)',
     run: async () => {
       await ensureInstalled();
       await ensureBuilt();
@@ -16,15 +16,15 @@ const COMMANDS = {
     },
   },
   test: {
-    what: 'format, lint, types, and every test that needs no browser; at most 5 minutes',
+    what: 'format, lint, types and all quick tests; at most 5 minutes',
     run: () => runTests('quick'),
   },
   'test:full': {
-    what: 'the long tests: chaos, simulations by the thousand, browser, benchmark guard',
+    what: 'the long tests, those in test/full; .ci/run does both',
     run: () => runTests('full'),
   },
   build: {
-    what: 'compile to dist/, when the sources are newer',
+    what: 'compile to dist/, where the sources have changed; the others do it by themselves',
     run: async () => {
       await ensureInstalled();
       await ensureBuilt();
@@ -33,14 +33,18 @@ const COMMANDS = {
   help: { what: 'this list', run: () => Promise.resolve(help()) },
 };
 
-const MORE = [['npx skein --help', 'the command line: node, submit, get, list, watch, cluster']];
+const MORE = [
+  ['npx skein --help', 'the command line: node, submit, get, list, watch, cancel, retry, cluster'],
+  ['npx mocha FILE', 'one file of tests, such as test/core/task.test.ts'],
+  ['npx tsx scripts/makespan.ts --help', 'a recorded workflow beside its ideal schedule'],
+];
 
 function help() {
   const lines = Object.entries(COMMANDS).map(([name, { what }]) => {
     const short = name === 'start' || name === 'test' ? `npm ${name}` : `npm run ${name}`;
     return [short, what];
   });
-  for (const [command, what] of [...lines, ...MORE]) console.log(`${command.padEnd(20)}${what}`);
+  for (const [command, what] of [...lines, ...MORE]) console.log(`${command.padEnd(36)}${what}`);
 }
 
 async function runTests(kind) {
