@@ -191,12 +191,16 @@ class Launcher {
     giveUp();
     await Promise.allSettled(this.followers);
     if (this.database === undefined) return;
-    const isStopped = await this.database.stopIfUnused();
-    say(
-      isStopped
-        ? `Stopped; the data stays in ${this.database.home}.`
-        : 'Nodes are stopped; the database goes on, because others are connected to it.',
-    );
+    try {
+      const isStopped = await this.database.stopIfUnused();
+      say(
+        isStopped
+          ? `Stopped; the data stays in ${this.database.home}.`
+          : 'Nodes are stopped; the database goes on, because others are connected to it.',
+      );
+    } catch (error) {
+      say(`Nodes are stopped; the database is not: ${toError(error).message}`);
+    }
   }
 
   private signalAll(signal: 'SIGTERM' | 'SIGKILL'): void {

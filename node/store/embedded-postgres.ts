@@ -352,7 +352,10 @@ async function maybeStop(place: Place, url: string): Promise<boolean> {
     );
     if (answer.rows[0]?.used === true) return false;
   } catch (error) {
-    if ((await maybeReadPostmaster(place.data)) !== undefined) throw toError(error);
+    const postmaster = await maybeReadPostmaster(place.data);
+    // A server that was killed leaves its file behind, and nothing to stop.
+    const lives = postmaster !== undefined && (await isProcessOf(postmaster.pid, place.data));
+    if (lives) throw toError(error);
   } finally {
     await client.end().catch(() => undefined);
   }

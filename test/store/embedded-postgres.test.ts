@@ -81,6 +81,14 @@ describe('openEmbeddedPostgres', () => {
     expect(await ask(second.url, 'select x from kept')).to.equal('thread');
   });
 
+  it('has nothing to stop after kill -9 of the server', async () => {
+    const home = await newHome();
+    const server = await open(home);
+    process.kill(await postmasterOf(home), 'SIGKILL');
+    while (await ask(server.url, 'select true as x').catch(() => false)) continue;
+    expect(await server.stopIfUnused()).to.equal(true);
+  });
+
   it('starts although postmaster.pid names a living program that is no server', async function () {
     if (process.platform !== 'linux') this.skip();
     const home = await newHome();
