@@ -99,8 +99,15 @@ export function notableLine(name: string, line: string, verbose: boolean): strin
   const mark = level === 'info' || level === 'debug' ? '' : `${String(level).toUpperCase()} `;
   const rest = Object.entries(fields)
     .filter(([key, value]) => verbose || !(HIDDEN.has(key) || value === name))
-    .map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+    .map(([key, value]) => ` ${key}=${shown(value, verbose)}`);
   return escaped(`${time} ${name}  ${mark}${String(message)}${rest.join('').slice(0, FIELDS_MAX)}`);
+}
+
+/** The stack of an error is in the log file. */
+function shown(value: unknown, verbose: boolean): string {
+  if (typeof value === 'string') return value;
+  if (typeof value !== 'object' || value === null || verbose) return JSON.stringify(value);
+  return 'message' in value ? String(value.message) : JSON.stringify(value);
 }
 
 /** For machines; the name of the node stands at the head of the line already. */

@@ -64,6 +64,18 @@ describe('notableLine', () => {
     expect(shown('node-2')).to.equal('03:04:05.678 node-1  A node joined. node=node-2 slots=3');
   });
 
+  it('shows of an error its message, and all of it with --verbose', () => {
+    const warning = line({
+      level: 'warn',
+      message: 'slow',
+      error: { message: 'late', stack: 'at' },
+    });
+    expect(notableLine('node-1', warning, false)).to.equal(
+      '03:04:05.678 node-1  WARN slow error=late',
+    );
+    expect(notableLine('node-1', warning, true)).to.include('"stack":"at"');
+  });
+
   it('marks warnings, and keeps debug lines for --verbose', () => {
     const warning = line({ level: 'warn', message: 'slow' });
     expect(notableLine('node-1', warning, false)).to.include('WARN slow');
