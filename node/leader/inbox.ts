@@ -22,6 +22,7 @@ export interface InboxDeps extends RetryDeps {
   readonly mailbox: Mailbox;
   /** Whether the loop has carried out all that it has decided. */
   readonly isCaughtUp: () => boolean;
+  readonly pageRows?: number;
 }
 
 interface Range {
@@ -84,14 +85,14 @@ export class Inbox {
 
   /** Pages of the live set; while they come, a dependency without a row may be in a later one. */
   private async loadRange({ firstSeq, lastSeq }: Range): Promise<void> {
-    const { reader, mailbox } = this.deps;
+    const { reader, mailbox, pageRows = PAGE_ROWS } = this.deps;
     const load = (this.lastLoad -= 1);
     mailbox.post({ kind: 'load-started', load, isPaged: true });
     let afterSeq = firstSeq - 1;
     for (;;) {
       const from = afterSeq;
-      const page = await this.persist('page', () => reader.liveAfter(from, lastSeq, PAGE_ROWS));
-      const isLast = page.seqs.length < PAGE_ROWS;
+      const page = await this.persist('page', () => reader.liveAfter(from, lastSeq, pageRows));
+      const isLast = page.seqs.length < pageRows;
       if (isLast) {
         await mailbox.postAndWait(
           { kind: 'tasks-loaded', rows: page },
@@ -140,17 +141,18 @@ export class Inbox {
    * in between has left is still found from the tasks that were asked for.
    */
   private async revive(below: readonly number[]): Promise<void> {
-    const { reader, writer, mailbox, isCaughtUp } = this.deps;
+    const { reader, writer, mailbox, isCaughtUp, pageRows = PAGE_ROWS } = this.deps;
     const farthestFirst = below.toReversed();
-    for (let from = 0; from < farthestFirst.length; from += REVIVE_ROWS_MAX) {
-      const chunk = farthestFirst.slice(from, from + REVIVE_ROWS_MAX);
+    const rowsMax = Math.min(pageRows, REVIVE_ROWS_MAX);
+    for (let from = 0; from < farthestFirst.length; from += rowsMax) {
+      const chunk = farthestFirst.slice(from, from + rowsMax);
       const revived = await this.persist('revive', () => writer.reviveMany(chunk));
       this.deps.log.info('Ended tasks were revived.', { count: revived.length });
     }
     const load = (this.lastLoad -= 1);
     mailbox.post({ kind: 'load-started', load, isPaged: true });
-    for (let from = 0; from < below.length; from += PAGE_ROWS) {
-      const page = below.slice(from, from + PAGE_ROWS);
+    for (let from = 0; from < below.length; from += pageRows) {
+      const page = below.slice(from, from + pageRows);
       const loaded = await this.persist('load', () => reader.live(page));
       await mailbox.postAndWait({ kind: 'tasks-loaded', rows: loaded });
     }

@@ -59,6 +59,8 @@ export interface LeaderDeps {
   readonly isDeposedError: (error: Error) => boolean;
   /** A later term exists: the office is over. */
   readonly onDeposed: (reason: string) => void;
+  /** Rows of the live set that are read at once, where it is not for the jobs to say. */
+  readonly pageRows?: number;
 }
 
 /** The longest sleep of an idle loop: it must show progress more often than `progressMs`. */

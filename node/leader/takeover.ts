@@ -16,6 +16,7 @@ export interface TakeoverDeps extends RetryDeps {
   readonly leadership: Leadership;
   readonly mailbox: Mailbox;
   readonly databaseClock: DatabaseClock;
+  readonly pageRows?: number;
 }
 
 /** Small, so that the first lease of a term does not wait for a million rows. */
@@ -37,7 +38,7 @@ export async function takeOver(deps: TakeoverDeps): Promise<void> {
     mailbox.post({ kind: 'types-handled', typeIds: [...handled.values()] });
     let tasks = 0;
     let afterSeq = 0;
-    for (let limit = FIRST_PAGE_ROWS; ; limit = PAGE_ROWS) {
+    for (let limit = deps.pageRows ?? FIRST_PAGE_ROWS; ; limit = deps.pageRows ?? PAGE_ROWS) {
       const from = afterSeq;
       const rows = await read('page', () => reader.liveAfter(from, Number.MAX_SAFE_INTEGER, limit));
       await mailbox.postAndWait({ kind: 'tasks-loaded', rows });
