@@ -1,0 +1,56 @@
+import type { Clock, Rng } from '../../node/base/clock.ts';
+
+export function seededRng(seed: number): Rng {
+  let state = seed >>> 0;
+  return {
+    random: () => {
+      state = (state + 0x6d2b79f5) >>> 0;
+      let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+      mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+      return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+    },
+  };
+}
+
+/** Time that stands still until it is told to pass. */
+export class ModelClock implements Clock {
+  nowMs = 0;
+  private timers: { readonly atMs: number; readonly action: () => void }[] = [];
+
+  monotonicMs(): number {
+    return this.nowMs;
+  }
+
+  after(ms: number, action: () => void): () => void {
+    const timer = { atMs: this.nowMs + ms, action };
+    this.timers.push(timer);
+    return () => {
+      this.timers = this.timers.filter((other) => other !== timer);
+    };
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        cancel();
+        reject(new Error('aborted', { cause: signal?.reason }));
+      };
+      const cancel = this.after(ms, () => {
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      });
+      if (signal?.aborted === true) onAbort();
+      else signal?.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  /** To the next timer; returns the milliseconds that passed. */
+  advance(): number {
+    const next = this.timers.reduce((a, b) => (b.atMs < a.atMs ? b : a));
+    this.timers = this.timers.filter((timer) => timer !== next);
+    const passedMs = Math.max(0, next.atMs - this.nowMs);
+    this.nowMs += passedMs;
+    next.action();
+    return passedMs;
+  }
+}
