@@ -1,6 +1,6 @@
 import type { LiveRows } from '../core/events.ts';
 import type { EndCode } from '../core/task.ts';
-import { numbers, type Pipeline, type Row, type Statement } from './pipeline.ts';
+import { numbers, type Row, type Statement, type Statements } from './pipeline.ts';
 
 /**
  * What the leader reads: the live set, its inbox, the nodes and the types. None of these picks work:
@@ -118,9 +118,9 @@ export interface NodeRow {
 }
 
 export class GraphReader {
-  private readonly pipeline: Pipeline;
+  private readonly pipeline: Statements;
 
-  constructor(pipeline: Pipeline) {
+  constructor(pipeline: Statements) {
     this.pipeline = pipeline;
   }
 

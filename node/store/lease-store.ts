@@ -1,6 +1,6 @@
 import type { SettledAs } from '../core/messages.ts';
 import type { EndCode } from '../core/task.ts';
-import { numbers, type Pipeline, type Row, type Statement } from './pipeline.ts';
+import { numbers, type Row, type Statement, type Statements } from './pipeline.ts';
 
 /**
  * What a node does with its leases in PostgreSQL: it reads the payloads, says which tasks have started,
@@ -206,12 +206,12 @@ export interface Settlement {
  * for the one before it; PostgreSQL flushes them together.
  */
 export class LeaseStore {
-  private readonly reads: Pipeline;
-  private readonly writes: readonly Pipeline[];
+  private readonly reads: Statements;
+  private readonly writes: readonly Statements[];
   private readonly nodeId: number;
   private writesBegun = 0;
 
-  constructor(nodeId: number, reads: Pipeline, writes: readonly Pipeline[]) {
+  constructor(nodeId: number, reads: Statements, writes: readonly Statements[]) {
     this.nodeId = nodeId;
     this.reads = reads;
     this.writes = writes;
@@ -293,7 +293,7 @@ export class LeaseStore {
   }
 
   private write(statement: Statement, values: readonly unknown[]): Promise<readonly Row[]> {
-    const pipeline = this.writes[this.writesBegun % this.writes.length] as Pipeline;
+    const pipeline = this.writes[this.writesBegun % this.writes.length] as Statements;
     this.writesBegun += 1;
     return pipeline.query(statement, values);
   }

@@ -1,4 +1,4 @@
-import { numbers, type Pipeline, type Statement } from './pipeline.ts';
+import { numbers, type Statement, type Statements } from './pipeline.ts';
 
 /**
  * The rows of the nodes. A restart is a new row: identity is the incarnation, never the name, so that
@@ -68,9 +68,9 @@ export interface Renewal {
 }
 
 export class NodeRegistry {
-  private readonly pipeline: Pipeline;
+  private readonly pipeline: Statements;
 
-  constructor(pipeline: Pipeline) {
+  constructor(pipeline: Statements) {
     this.pipeline = pipeline;
   }
 

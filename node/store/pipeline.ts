@@ -38,6 +38,9 @@ const PLANNER =
   '-c jit=off -c plan_cache_mode=force_generic_plan ' +
   '-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off';
 
+/** What the stores need of a connection: a test gives them one within a transaction. */
+export type Statements = Pick<Pipeline, 'query'>;
+
 const CONNECT_DEADLINE_MS = 3000;
 /** What the server may need beyond statement_timeout to say so. */
 const ANSWER_MARGIN_MS = 500;

@@ -1,4 +1,4 @@
-import { numbers, type Pipeline, type Row, type Statement } from './pipeline.ts';
+import { numbers, type Row, type Statement, type Statements } from './pipeline.ts';
 
 /**
  * Everything the leader writes. Each statement locks the term row FOR SHARE and checks its own term in
@@ -226,11 +226,11 @@ export interface LeasesPersisted {
 }
 
 export class TermWriter {
-  private readonly pipeline: Pipeline;
+  private readonly pipeline: Statements;
   private readonly term: number;
 
   /** The pipeline must be the one fenced-write connection of this node, `statement_timeout` 400 ms. */
-  constructor(pipeline: Pipeline, term: number) {
+  constructor(pipeline: Statements, term: number) {
     this.pipeline = pipeline;
     this.term = term;
   }
