@@ -70,6 +70,8 @@ interface Stream {
 /** How often silence and the lease are looked at. */
 const WATCH_MS = 100;
 const CONNECT_TIMEOUT_MS = 1000;
+/** Heartbeats whose answer would still be heeded; an older one could not renew the lease any more. */
+const UNANSWERED_MAX = 60;
 /** A leader that refused or could not be reached is dialled again after this. */
 const REDIAL_MS = 50;
 
@@ -226,6 +228,7 @@ export class LeaderContact {
     this.lastBeatMs = deps.clock.monotonicMs();
     current.heartbeats += 1;
     current.sentAtMs.set(current.heartbeats, this.lastBeatMs);
+    current.sentAtMs.delete(current.heartbeats - UNANSWERED_MAX);
     current.stream.send({
       heartbeat: {
         number: current.heartbeats,
