@@ -118,7 +118,8 @@ class Node implements RunningNode {
     const { port: httpPort } = await this.api.start();
     this.addresses = advertisedBy(config, { httpPort, grpcPort });
     this.incarnation = await this.beginLife();
-    log.info('The node is up.', { ...this.addresses, slots: config.slots });
+    const { httpUrl: http_url, grpcAddress: grpc_address } = this.addresses;
+    log.info('The node is up.', { http_url, grpc_address, slots: config.slots });
   }
 
   stop(hurry: AbortSignal = new AbortController().signal): Promise<void> {
