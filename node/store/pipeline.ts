@@ -34,7 +34,7 @@ export type Row = readonly unknown[];
  * empty would scan them whole for ever after, and planning anew each time costs more than the
  * statement itself (figures in the commit that brought this).
  */
-const PLANNER =
+export const PLANNER =
   '-c jit=off -c plan_cache_mode=force_generic_plan ' +
   '-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off';
 
