@@ -74,6 +74,8 @@ const CONNECT_TIMEOUT_MS = 1000;
 const UNANSWERED_MAX = 60;
 /** A leader that refused or could not be reached is dialled again after this. */
 const REDIAL_MS = 50;
+/** An outage of the database is tried against ten times a second, and said once in so long. */
+const COMPLAIN_MS = 5000;
 
 export class LeaderContact {
   private readonly deps: LeaderContactDeps;
@@ -84,6 +86,7 @@ export class LeaderContact {
   private nextDialMs = 0;
   private lastRenewedMs: number;
   private lastBeatMs = -Infinity;
+  private lastComplaintMs = -Infinity;
   private isRenewing = false;
   private isBuried = false;
   private isHealthy = false;
@@ -269,7 +272,9 @@ export class LeaderContact {
       if (await this.deps.renew()) this.renewedAt(sentAtMs);
       else this.bury();
     } catch (thrown) {
-      this.deps.log.warn('The lease of this node could not be renewed.', {
+      const isNews = sentAtMs - this.lastComplaintMs >= COMPLAIN_MS;
+      if (isNews) this.lastComplaintMs = sentAtMs;
+      this.deps.log[isNews ? 'warn' : 'debug']('The lease of this node could not be renewed.', {
         error: toError(thrown),
         since_renewal_ms: Math.round(sentAtMs - this.lastRenewedMs),
       });

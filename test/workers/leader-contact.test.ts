@@ -280,6 +280,19 @@ describe('the contact with the leader', () => {
     await contact.stop();
   });
 
+  // Seen to fail with a warning for each try.
+  it('says once in five seconds that it cannot renew', async () => {
+    const { contact, clock, renewal, count } = setup();
+    renewal.answer = () => Promise.reject(new Error('the database is away'));
+    contact.start();
+    await clock.advance(3 * LAN.renewMs + 4900);
+    expect(renewal.times).to.have.length.greaterThan(10);
+    expect(count('warn: The lease of this node could not be renewed.')).to.equal(1);
+    await clock.advance(200);
+    expect(count('warn: The lease of this node could not be renewed.')).to.equal(2);
+    await contact.stop();
+  });
+
   // Seen to fail with an unanswered heartbeat that renews.
   it('counts a heartbeat as renewed by its own answer only', async () => {
     const { contact, clock, follow } = setup();
