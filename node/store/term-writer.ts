@@ -171,7 +171,7 @@ with ${FENCE},
 locked as materialized (
   select * from skein.task
   where ${FENCED} and seq = any ($2::bigint[]) and status in (2, 3, 4)
-  order by seq for update
+  order by seq for no key update
 ),
 revived as (
   insert into skein.live (seq, type_id, priority, lease_seq, expected_ms, workflow_seq, trigger_rule,
