@@ -39,7 +39,10 @@ export type ToChild =
     }
   | { readonly kind: 'abort'; readonly code: Interruption['code'] };
 
-/** What a child answers, once; then it waits for its end. Its result is JSON text within the bounds of a result. */
+/**
+ * What a child answers, once; then it waits for its end. Its result is JSON text within the bounds of a
+ * result.
+ */
 export type FromChild =
   | { readonly kind: 'completed'; readonly result: string }
   | {

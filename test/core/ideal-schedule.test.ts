@@ -52,10 +52,7 @@ describe('idealMakespanMs', () => {
       name: 'all that ends at one moment before the next start',
       // At 5 both slots come free; the short independent task must not take one before the three
       // that become ready at that moment, of which two are longer.
-      tasks: [
-        ...[task(2), task(5), task(3, 0), task(3, 2)],
-        ...[task(1), task(5, 2), task(4, 2)],
-      ],
+      tasks: [...[task(2), task(5), task(3, 0), task(3, 2)], ...[task(1), task(5, 2), task(4, 2)]],
       slots: 2,
       ms: 12,
       path: 10,
