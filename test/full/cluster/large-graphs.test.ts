@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { systemClock } from '../../node/base/clock.ts';
-import { startCluster, type TestCluster } from '../support/cluster.ts';
-import { clientOf, PATIENCE_MS, until, withDatabase } from './setup.ts';
+import { startCluster, type TestCluster } from '../../support/cluster.ts';
+import { clientOf, PATIENCE_MS, until, withDatabase } from '../../cluster/setup.ts';
 
 const TASKS = 10_000;
 const EDGES = 50_000;

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { startCluster, type TestCluster } from '../support/cluster.ts';
+import { startCluster, type TestCluster } from '../../support/cluster.ts';
 import {
   clientOf,
   expectRightRun,
@@ -10,7 +10,7 @@ import {
   untilWorkflowEnds,
   withDatabase,
   WORKFLOWS,
-} from './setup.ts';
+} from '../../cluster/setup.ts';
 
 const montage = WORKFLOWS[3];
 const SLOTS = 16;
