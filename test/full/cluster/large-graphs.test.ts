@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { systemClock } from '../../node/base/clock.ts';
+import { systemClock } from '../../../node/base/clock.ts';
 import { startCluster, type TestCluster } from '../../support/cluster.ts';
 import { clientOf, PATIENCE_MS, until, withDatabase } from '../../cluster/setup.ts';
 
