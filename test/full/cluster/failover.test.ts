@@ -30,10 +30,12 @@ describe('a cluster outlives its nodes', function () {
     await submitRecorded(clientOf(cluster), montage.file, 'run', 0.02);
     await untilCompleted(cluster, 400);
     const leader = await cluster.leader();
+    const killedAt = await databaseTime(cluster);
     await cluster.kill(leader);
     const client = clientOf(cluster);
     expect(await untilWorkflowEnds(client, 'run')).to.equal('COMPLETED');
     expect(await cluster.leader()).to.not.equal(leader);
+    console.log(`      first start of the new term ${await msUntilFirstStart(cluster, killedAt)}`);
     await expectRightRun(client, 'run', montage, 3 * SLOTS);
     await expectNothingRanTwice(cluster, leader);
     await expectTerms(cluster, 2);
@@ -111,6 +113,24 @@ async function expectNothingRanTwice(cluster: TestCluster, victim: string): Prom
   const lost = await lostLeasesByNode(cluster);
   expect([...lost.keys()].filter((name) => name !== victim)).to.deep.equal([]);
   expect(lost.get(victim) ?? 0).to.be.at.most(SLOTS);
+}
+
+function databaseTime(cluster: TestCluster): Promise<Date> {
+  return withDatabase(cluster, async (database) => {
+    const { rows } = await database.query<{ now: Date }>('select clock_timestamp() as now');
+    return rows[0]?.now ?? new Date(NaN);
+  });
+}
+
+/** From the kill to the first start of a task after the new leader took its office. */
+function msUntilFirstStart(cluster: TestCluster, killedAt: Date): Promise<string> {
+  return withDatabase(cluster, async (database) => {
+    const { rows } = await database.query<{ first: Date | null }>(
+      'select min(started_at) as first from skein.task, skein.term where started_at > since',
+    );
+    const first = rows[0]?.first ?? new Date(NaN);
+    return `${String(first.getTime() - killedAt.getTime())} ms after the kill`;
+  });
 }
 
 async function expectTerms(cluster: TestCluster, term: number): Promise<void> {
