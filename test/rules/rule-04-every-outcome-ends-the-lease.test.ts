@@ -1,0 +1,78 @@
+import { expect } from 'chai';
+import { completed, settled, Tables } from './setup.ts';
+
+/**
+ * Rule 4: any accepted outcome, release or reclaim ends the lease in the same statement, and the guard
+ * is always `lease_seq = mine and node_id = me`.
+ * Seen to fail: without `and l.lease_seq = d.lease_seq` in completeMany, without `and l.node_id = $1`
+ * in settleMany, and with `lease_seq = l.lease_seq` in takeBackMany.
+ */
+describe('rule 4: every accepted outcome ends the lease', () => {
+  let tables: Tables;
+  before(async () => {
+    tables = await Tables.open();
+  });
+  beforeEach(async () => {
+    await tables.reset();
+    await tables.add({ seq: 1 }, { seq: 2 });
+    await tables.lease(1, 2);
+  });
+  after(() => tables.close());
+
+  it('a settle that waits for a take-back comes too late', async () => {
+    const [leader, worker] = await tables.pair();
+    const taken = await leader.writer().takeBackMany(1, [1], [1], 'lost');
+    expect(taken).to.deep.include({ seqs: [1], nextLeaseSeqs: [2], losses: [1] });
+    const settle = worker.leases(1).completeMany(completed(1, 1, 2));
+    await tables.waits(worker);
+    await leader.commit();
+    expect(await settle, 'only the other task').to.deep.equal([2]);
+    expect(await tables.live(1)).to.include({ lease_seq: 2, node_id: null });
+    expect(await tables.task(1)).to.include({ status: null });
+  });
+
+  it('a take-back that waits for a settle takes nothing back', async () => {
+    const [worker, leader] = await tables.pair();
+    await worker.leases(1).completeMany(completed(1, 1));
+    const back = leader.writer().takeBackMany(1, [1, 2], [1, 1], 'lost');
+    await tables.waits(leader);
+    await worker.commit();
+    expect(await back).to.deep.include({ seqs: [2], cancelledSeqs: [] });
+    expect(await tables.task(1)).to.include({ status: 1, lease_seq: 1 });
+    expect(await tables.live(1)).to.equal(undefined);
+  });
+
+  it('a take-back that waits for a failed attempt leaves the next one alone', async () => {
+    const [worker, leader] = await tables.pair();
+    await worker.leases(1).settleMany(settled(5, 1, 1));
+    const back = leader.writer().takeBackMany(1, [1], [1], 'lost');
+    await tables.waits(leader);
+    await worker.commit();
+    expect(await back).to.deep.include({ seqs: [] });
+    expect(await tables.live(1)).to.include({ lease_seq: 2, attempt: 1, losses: 0 });
+  });
+
+  for (const settledAs of [2, 5, 6] as const) {
+    it(`after outcome ${String(settledAs)} nothing more is accepted under the lease`, async () => {
+      const store = tables.sql.leases(1);
+      expect(await store.settleMany(settled(settledAs, 1, 1))).to.have.length(1);
+      expect(await store.settleMany(settled(settledAs, 1, 1))).to.have.length(0);
+      expect(await store.completeMany(completed(1, 1))).to.deep.equal([]);
+      const attempts = await tables.sql.rows<{ lease_seq: number }>(
+        'select lease_seq from skein.attempt where seq = 1',
+      );
+      expect(attempts).to.deep.equal([{ lease_seq: 1 }]);
+    });
+  }
+
+  it('the same node under an earlier lease is refused, and so is another node', async () => {
+    await tables.sql.writer().takeBackMany(1, [1], [1], 'released');
+    await tables.sql.writer().leaseMany([1], [2], [1]);
+    expect(await tables.live(1)).to.include({ lease_seq: 3, node_id: 1 });
+    expect(await tables.sql.leases(1).settleMany(settled(2, 1, 1))).to.deep.equal([]);
+    expect(await tables.sql.leases(1).completeMany(completed(1, 1))).to.deep.equal([]);
+    expect(await tables.sql.leases(2).settleMany(settled(2, 3, 1))).to.deep.equal([]);
+    expect(await tables.sql.leases(2).completeMany(completed(3, 1))).to.deep.equal([]);
+    expect(await tables.live(1)).to.include({ lease_seq: 3, node_id: 1 });
+  });
+});

@@ -1,0 +1,199 @@
+import { expect } from 'chai';
+import { LeaderContact } from '../../node/cluster/leader-contact.ts';
+import type { FromLeader } from '../../node/core/messages.ts';
+import { LAN } from '../../node/core/timings.ts';
+import { DatabaseClock } from '../../node/leader/database-clock.ts';
+import { Mailbox } from '../../node/leader/mailbox.ts';
+import type { NodeRow, ReaderPort, RenewerPort, WriterPort } from '../../node/leader/ports.ts';
+import { Reaper } from '../../node/leader/reaper.ts';
+import type { Roster } from '../../node/leader/roster.ts';
+import { ModelClock, seededRng } from '../scheduler/model-clock.ts';
+import { Tables } from './setup.ts';
+
+/**
+ * Rule 18: reclaim without proven death needs both clocks: the database's, and L + guard on the leader's
+ * monotonic clock since it last saw that lease renewed or since its takeover. A node that cannot renew
+ * aborts its tasks before anyone may start them.
+ * Seen to fail: without `node.isExpired &&`, without `&& isOverHere`, with the first look taken for a
+ * renewal of long ago, without the time in the statement of buryNode, and with the node's lease counted
+ * from the answer in place of the send.
+ */
+describe('rule 18: by the clock of the database', () => {
+  let tables: Tables;
+  before(async () => {
+    tables = await Tables.open();
+  });
+  beforeEach(() => tables.reset());
+  after(() => tables.close());
+
+  const expire = (): Promise<unknown> =>
+    tables.sql.rows(`update skein.node set lease_until = clock_timestamp() - interval '5 s'`);
+
+  it('a lease that is over by less than the guard is not taken for over', async () => {
+    await expire();
+    const writer = tables.sql.writer();
+    expect(await writer.buryNode(1, false, 6000)).to.equal(false);
+    expect(await writer.buryNode(1, false, 4000)).to.equal(true);
+    expect(await writer.buryNode(1, false, 4000), 'once').to.equal(false);
+  });
+
+  it('a renewal that commits first saves the node', async () => {
+    await expire();
+    const [node, leader] = await tables.pair();
+    expect(await node.registry.renewMany([1], 10_000)).to.have.length(1);
+    const buried = leader.writer().buryNode(1, false, 500);
+    await tables.waits(leader);
+    await node.commit();
+    expect(await buried).to.equal(false);
+  });
+
+  it('a burial that commits first refuses the renewal: the node learns that it is dead', async () => {
+    await expire();
+    const [leader, node] = await tables.pair();
+    expect(await leader.writer().buryNode(1, false, 500)).to.equal(true);
+    const renewed = node.registry.renewMany([1], 10_000);
+    await tables.waits(node);
+    await leader.commit();
+    expect(await renewed).to.deep.equal([]);
+  });
+});
+
+describe('rule 18: by both clocks', () => {
+  const row: NodeRow = {
+    ...{ nodeId: 1, name: 'node-1', state: 'alive', isExpired: true, leaseUntilMs: 5 },
+    ...{ bootId: 'b', pidNamespace: 'n', pid: 1, pidStarted: '1', processGroups: [] },
+  };
+
+  /** A reaper of a new leader, before a table with one node that nobody hears of. */
+  const begin = () => {
+    const clock = new ModelClock();
+    const controller = new AbortController();
+    const table = { row, buriedAtMs: -1 };
+    const reader = { nodes: () => Promise.resolve([table.row]) };
+    const writer = {
+      buryNode: () => {
+        if (table.buriedAtMs === -1) table.buriedAtMs = clock.nowMs;
+        return Promise.resolve(true);
+      },
+      addEvent: () => Promise.resolve(),
+    };
+    const reaper = new Reaper({
+      ...{ clock, rng: seededRng(1), timings: LAN, holders: () => [1] },
+      ...{ isDeposedError: () => false, onDeposed: () => undefined },
+      log: { debug: () => 0, info: () => 0, warn: () => 0, error: () => 0 },
+      leadership: { term: 1, signal: controller.signal, isTrusted: () => true },
+      mailbox: new Mailbox(clock),
+      databaseClock: new DatabaseClock(clock),
+      processes: { isProvenDead: () => false, killGroup: () => true },
+      renewer: { renewMany: () => Promise.resolve([]) } satisfies RenewerPort,
+      reader: reader as unknown as ReaderPort,
+      writer: writer as unknown as WriterPort,
+      roster: {
+        isLinked: () => false,
+        silentFor: () => [],
+        takeHeartbeats: () => new Map(),
+      } as unknown as Roster,
+    });
+    const running = reaper.run();
+    const pass = async (ms: number): Promise<void> => {
+      for (const endMs = clock.nowMs + ms; clock.nowMs < endMs; clock.advance()) await settle();
+      await settle();
+    };
+    const end = async (): Promise<void> => {
+      controller.abort();
+      await running;
+    };
+    return { table, pass, end };
+  };
+
+  it('a new leader waits a whole lease and guard, whatever the database says', async () => {
+    const { table, pass, end } = begin();
+    await pass(2 * (LAN.leaseMs + LAN.guardMs));
+    await end();
+    expect(table.buriedAtMs).to.be.within(
+      LAN.leaseMs + LAN.guardMs,
+      LAN.leaseMs + LAN.guardMs + 2 * LAN.renewMs,
+    );
+  });
+
+  it('a renewal seen later starts the wait anew', async () => {
+    const { table, pass, end } = begin();
+    await pass(LAN.leaseMs - 1000);
+    table.row = { ...row, leaseUntilMs: 6 };
+    await pass(LAN.leaseMs - 1000);
+    expect(table.buriedAtMs).to.equal(-1);
+    await pass(4000);
+    await end();
+    expect(table.buriedAtMs).to.be.above(LAN.leaseMs - 1000 + LAN.leaseMs + LAN.guardMs);
+  });
+
+  it('and nobody is buried whose lease the database holds for good', async () => {
+    const { table, pass, end } = begin();
+    table.row = { ...row, isExpired: false };
+    await pass(5 * LAN.leaseMs);
+    await end();
+    expect(table.buriedAtMs).to.equal(-1);
+  });
+});
+
+describe('rule 18: a node that cannot renew', () => {
+  it('aborts its tasks before the lease is over, counted from the send of its last renewal', async () => {
+    const clock = new ModelClock();
+    const beats: { readonly number: number; readonly atMs: number }[] = [];
+    let say: (message: FromLeader) => void = () => undefined;
+    let abortedMs = Infinity;
+    const contact = new LeaderContact({
+      ...{ clock, timings: LAN, onEnded: () => 0, onTerm: () => 0, onBuried: () => 0 },
+      ...{ setLinkHealthy: () => undefined, observeTerm: () => undefined },
+      log: { debug: () => 0, info: () => 0, warn: () => 0, error: () => 0 },
+      hello: {
+        ...{ nodeId: 1, incarnation: 'i', name: 'node-1', slots: 1 },
+        ...{ types: [], simulates: false, version: '1' },
+      },
+      renew: () => Promise.reject(new Error('the database is away')),
+      worker: {
+        inventory: { seqs: [], leaseSeqs: [] },
+        accept: () => undefined,
+        abort: () => undefined,
+        markStarted: () => Promise.resolve(),
+        interruptAll: () => {
+          abortedMs = Math.min(abortedMs, clock.nowMs);
+        },
+      },
+      dial: ({ onMessage }) => {
+        say = onMessage;
+        return {
+          send: ({ heartbeat }) => {
+            if (heartbeat !== undefined)
+              beats.push({ number: heartbeat.number, atMs: clock.nowMs });
+          },
+          close: () => undefined,
+          lastHeardMs: () => clock.nowMs,
+        };
+      },
+    });
+    contact.start();
+    contact.follow({ term: 1, grpcAddress: 'leader' });
+    while (clock.nowMs < 3000) {
+      await settle();
+      clock.advance();
+    }
+    const last = beats.at(-1) ?? { number: 0, atMs: 0 };
+    while (clock.nowMs < last.atMs + 900) clock.advance();
+    // The answer took most of a second; the renewal was in the database at some instant before.
+    say({ term: 1, number: 1, answer: { number: last.number, renewed: true } });
+    while (abortedMs === Infinity) {
+      await settle();
+      clock.advance();
+    }
+    await contact.stop();
+    expect(abortedMs - last.atMs).to.be.within(LAN.abortMs, LAN.killMs - 1);
+    expect(abortedMs - last.atMs).to.be.below(LAN.abortMs + 200);
+  });
+});
+
+function settle(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
