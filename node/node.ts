@@ -44,7 +44,7 @@ const FAREWELL_MS = 1000;
  * Beyond the drain's own time, what settling and handing back may take. After that the node ends
  * without: with no database to settle in, waiting would be for ever.
  */
-const SETTLE_MS = 10_000;
+const SETTLE_MS = 4000;
 
 export async function startNode(config: Config): Promise<RunningNode> {
   const { name } = config;
@@ -205,7 +205,7 @@ class Node implements RunningNode {
     const reasons: string[] = [];
     if (this.stopping !== undefined) reasons.push('the node is shutting down');
     else if (this.incarnation === undefined) reasons.push('the node is starting');
-    else if (!this.incarnation.contact.isLeaseSafe) {
+    else if (!this.incarnation.contact.hasRenewedLately) {
       reasons.push('the node cannot renew its lease');
     }
     return { ready: reasons.length === 0, reasons };

@@ -252,9 +252,10 @@ export class Elector {
     this.#session?.connection.destroy();
     this.#session = null;
     // One line where it begins to fail, not one for each of a thousand attempts to open it again.
-    const { failures, campaignsFromMs } = this.#state;
-    const level = failures === 1 && campaignsFromMs !== Infinity ? 'warn' : 'debug';
-    this.#deps.log[level]('lock session closed', { reason, failures });
+    const { failures, campaignsFromMs, phase } = this.#state;
+    const isWanted = campaignsFromMs === Infinity || phase.kind === 'stopped';
+    const level = failures === 1 && !isWanted ? 'warn' : 'debug';
+    this.#deps.log[level]('The lock session is closed.', { reason, failures });
   }
 
   #announceGain(term: Term): void {
@@ -262,7 +263,7 @@ export class Elector {
     const controller = new AbortController();
     this.#term = controller;
     this.#isInOffice = true;
-    this.#deps.log.info('leadership gained', { term });
+    this.#deps.log.info('Leadership was gained.', { term });
     const begun = this.#guarded('onGained', () => {
       this.#deps.onGained({
         term,
@@ -276,7 +277,7 @@ export class Elector {
   #announceLoss(term: Term, reason: string): void {
     if (!this.#isInOffice) return;
     this.#isInOffice = false;
-    this.#deps.log.info('leadership lost', { term, reason });
+    this.#deps.log.info('Leadership was lost.', { term, reason });
     this.#guarded('onLost', () => {
       this.#deps.onLost(reason);
     });

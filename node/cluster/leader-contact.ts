@@ -177,6 +177,12 @@ export class LeaderContact {
     return !this.isBuried && sinceMs < this.deps.timings.abortMs;
   }
 
+  /** Whether its last renewals got through; a database that is gone shows here in a few seconds. */
+  get hasRenewedLately(): boolean {
+    const sinceMs = this.deps.clock.monotonicMs() - this.lastRenewedMs;
+    return !this.isBuried && sinceMs < 4 * this.deps.timings.renewMs;
+  }
+
   /**
    * Milliseconds until the kill time of the node's lease, by when nothing of its tasks may run; 0 where
    * it is over.
