@@ -277,6 +277,12 @@ describe('an outcome', () => {
       ]);
     }
   });
+
+  it('of a type without a handler is not simulated on a node that does not', async () => {
+    await open();
+    const [seq = 0] = await bench.runAll({ type: 'foreign', durationMs: 1 });
+    expect(await bench.attempts(seq)).to.deep.equal([{ outcome: 'released', code: 'no_handler' }]);
+  });
 });
 
 function cycle(): unknown {

@@ -82,7 +82,8 @@ describe('a settle', () => {
   it('under a lease that is over is dropped and counted', async () => {
     const { held, seqs } = await begin('held', 'held', 'held');
     const [first = 0, second = 0, third = 0] = seqs;
-    await bench.supersede(first);
+    // This very node has it again, under another number.
+    await bench.admin.query('update skein.live set lease_seq = 2 where seq = $1', [first]);
     await bench.supersede(second);
     await bench.admin.query('update skein.live set node_id = node_id + 1 where seq = $1', [third]);
     held.begun[0]?.end('late');
@@ -219,8 +220,8 @@ describe('a settle', () => {
 
   // Seen to fail without greatest() in completeMany and settleMany (rule 19).
   it('lets no task start before its lease, however fast the clock of its node runs', async () => {
-    const { held, seqs } = await begin('held', 'held');
-    const [first = 0, second = 0] = seqs;
+    const { held, seqs } = await begin('held', 'held', 'held');
+    const [first = 0, second = 0, third = 0] = seqs;
     const { rows } = await bench.admin.query<{ leased: number }>(
       `select min(extract(epoch from leased_at) * 1000)::float8 as leased from skein.live`,
     );
@@ -235,13 +236,13 @@ describe('a settle', () => {
       results: ['null'],
     });
     await bench.leases.settleMany({
-      seqs: [second],
-      leaseSeqs: [1],
-      settledAs: [SettledAs.FAILED],
-      delayMs: [0],
-      startedAgoMs: [3_600_000],
-      finishedAgoMs: [1_800_000],
-      errors: [null],
+      seqs: [second, third],
+      leaseSeqs: [1, 1],
+      settledAs: [SettledAs.FAILED, SettledAs.FAILED],
+      delayMs: [0, 0],
+      startedAgoMs: [3_600_000, 3_600_000],
+      finishedAgoMs: [1_800_000, 1_800_000],
+      errors: [null, null],
     });
     for (const seq of seqs) {
       const { started, finished: ended } = await bench.task(seq);
