@@ -55,7 +55,7 @@ describe('the identity of a process', () => {
     child.kill('SIGKILL');
     await exited;
     expect(isProvenDead(identity, own)).to.equal(true);
-    expect(isProvenDead({ ...own, ...(await zombieOf(parent.pid ?? 0)) }, own)).to.equal(true);
+    expect(isProvenDead({ ...own, ...(await childOf(parent.pid ?? 0, /Z/)) }, own)).to.equal(true);
   });
 
   // Seen to fail without the comparison of the start.
@@ -79,10 +79,12 @@ describe('the identity of a process', () => {
   // Seen to fail with a kill of the process alone.
   it('kills a group, and says when nothing is left of it', async () => {
     const child = start('sh', '-c', 'sleep 60 & wait');
+    const inner = await childOf(child.pid ?? 0);
     const exited = once(child, 'exit');
     expect(killGroup(child.pid ?? 0)).to.equal(false);
     expect((await exited)[1]).to.equal('SIGKILL');
     while (!killGroup(child.pid ?? 0)) await systemClock.sleep(1);
+    expect(isProvenDead({ ...own, ...inner }, own)).to.equal(true);
   });
 
   // Seen to fail with `group < 0`: it killed the run of the tests.
@@ -97,13 +99,20 @@ const statOf = (pid: number): Promise<string> => readFile(`/proc/${String(pid)}/
 const startIn = (stat: string): string =>
   stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
 
-/** The child of a process that has ended and that it does not reap. */
-async function zombieOf(parent: number): Promise<{ pid: number; pidStarted: string }> {
+interface Child {
+  readonly pid: number;
+  readonly pidStarted: string;
+}
+
+/** The first child of a process, as soon as it has one, and one of this state. */
+async function childOf(parent: number, state = /[RS]/): Promise<Child> {
   const list = `/proc/${String(parent)}/task/${String(parent)}/children`;
   for (;;) {
     const pid = Number((await readFile(list, 'utf8')).trim().split(' ')[0]);
     const stat = pid > 0 ? await statOf(pid) : '';
-    if (stat.includes(') Z ')) return { pid, pidStarted: startIn(stat) };
+    if (state.test(stat.slice(stat.lastIndexOf(')') + 2)[0] ?? '')) {
+      return { pid, pidStarted: startIn(stat) };
+    }
     await systemClock.sleep(1);
   }
 }
