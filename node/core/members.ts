@@ -15,11 +15,17 @@ export interface Member {
   isDraining: boolean;
   /** All and only the tasks leased to it, or for which a lease to it is asked. */
   readonly held: Set<number>;
+  /** How many of the held are quick: their duration is known and at most QUICK_MS. */
+  quickHeld: number;
   /** Leases that its last inventory names and whose rows are still being loaded: their slots are taken. */
   readonly unloaded: Set<number>;
   /** Its last inventory, where rows were still being loaded: judged again when they are there. */
   early: InventoryEvent | undefined;
 }
+
+/** A task of at most this is quick, where it says its duration: 20 ms of them may wait at a slot. */
+export const QUICK_MS = 5;
+const SEND_AHEAD = 3;
 
 export type InventoryEvent = Extract<SchedulerEvent, { kind: 'inventory-received' }>;
 
@@ -62,6 +68,7 @@ export class Members {
       state: 'unlinked',
       isDraining: false,
       held: new Set(),
+      quickHeld: 0,
       unloaded: new Set(),
       early: undefined,
     };
@@ -73,8 +80,17 @@ export class Members {
     for (const typeId of typeIds) this.handled.add(typeId);
   }
 
-  hasRoom(member: Member): boolean {
-    return member.state === 'linked' && !member.isDraining && slotsUsed(member) < member.slots;
+  /**
+   * Whether a node may be given one more lease: a slot is free; or the task is quick and so are some
+   * that run there, so that it would wait less than SEND_AHEAD × QUICK_MS. A slot that turns over every
+   * 3 ms is empty most of the time otherwise, while a settle and a lease are being committed.
+   */
+  hasRoom(member: Member, isQuick: boolean): boolean {
+    if (member.state !== 'linked' || member.isDraining) return false;
+    const waiting = Math.max(0, slotsUsed(member) - member.slots);
+    const quickRunning = Math.max(0, member.quickHeld - waiting);
+    const ahead = isQuick ? SEND_AHEAD * quickRunning : 0;
+    return slotsUsed(member) < member.slots + ahead;
   }
 
   canRun(member: Member, placement: PlacementClass): boolean {
@@ -83,11 +99,11 @@ export class Members {
   }
 
   /** The least loaded node with room for the class, by the share of its slots in use. */
-  choose(placement: PlacementClass): Member | undefined {
+  choose(placement: PlacementClass, isQuick: boolean): Member | undefined {
     let best: Member | undefined;
     let bestLoad = Infinity;
     for (const member of this.byId.values()) {
-      if (!this.hasRoom(member) || !this.canRun(member, placement)) continue;
+      if (!this.hasRoom(member, isQuick) || !this.canRun(member, placement)) continue;
       const load = slotsUsed(member) / member.slots;
       if (load < bestLoad) {
         best = member;

@@ -1,5 +1,5 @@
 import { CriticalPath } from './critical-path.ts';
-import { Members, type PlacementClass } from './members.ts';
+import { Members, QUICK_MS, type PlacementClass } from './members.ts';
 import { isDueEarlier, isMoreUrgent, RowHeap } from './ready-queue.ts';
 import { Outbox } from './outbox.ts';
 import { Story } from './story.ts';
@@ -121,7 +121,9 @@ export class SchedulerState {
     const nodeId = graph.at(graph.node, row);
     if (nodeId !== 0) {
       graph.node[row] = 0;
-      this.members.get(nodeId)?.held.delete(graph.at(graph.seq, row));
+      const member = this.members.get(nodeId);
+      const wasHeld = member?.held.delete(graph.at(graph.seq, row)) === true;
+      if (wasHeld && this.isQuick(row)) member.quickHeld -= 1;
     }
     this.setPhase(row, Phase.SETTLING);
   }
@@ -131,9 +133,16 @@ export class SchedulerState {
     const { graph } = this;
     graph.node[row] = nodeId;
     const member = this.members.getOrAdd(nodeId);
+    if (!member.held.has(graph.at(graph.seq, row)) && this.isQuick(row)) member.quickHeld += 1;
     member.held.add(graph.at(graph.seq, row));
     member.unloaded.delete(graph.at(graph.seq, row));
     this.setPhase(row, phase);
+  }
+
+  /** A task that says how long it takes, and takes so little that it may wait behind another. */
+  isQuick(row: number): boolean {
+    const placement = this.placementClass(this.graph.at(this.graph.placement, row));
+    return placement.hasDuration && this.graph.at(this.graph.expectedMs, row) <= QUICK_MS;
   }
 
   /** A task is ready again, at once or at its time, under a raised lease number. */

@@ -212,7 +212,7 @@ export class Scheduler {
       const row = state.mostUrgent(blocked);
       if (row === NONE) return;
       const placement = graph.at(graph.placement, row);
-      const member = state.members.choose(state.placementClass(placement));
+      const member = state.members.choose(state.placementClass(placement), state.isQuick(row));
       if (member === undefined) {
         blocked.add(placement);
         count -= 1;

@@ -42,6 +42,9 @@ export function faultsIn(state: SchedulerState): readonly string[] {
     if (phase === Phase.READY) check(state.verdict(row) === 'ready', row, 'it is ready too early');
   }
   for (const member of state.members.all()) {
+    const quick = [...member.held].filter((seq) => state.isQuick(graph.find(seq))).length;
+    if (quick !== member.quickHeld)
+      faults.push(`node ${String(member.nodeId)} miscounts quick tasks`);
     for (const seq of member.held) {
       const row = graph.find(seq);
       if (row === -1 || graph.at(graph.node, row) !== member.nodeId) {
