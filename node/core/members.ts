@@ -15,17 +15,20 @@ export interface Member {
   isDraining: boolean;
   /** All and only the tasks leased to it, or for which a lease to it is asked. */
   readonly held: Set<number>;
-  /** How many of the held are quick: their duration is known and at most QUICK_MS. */
+  /** How many of the held are quick (they say a duration of at most QUICK_MS), and their sum. */
   quickHeld: number;
+  quickMs: number;
   /** Leases that its last inventory names and whose rows are still being loaded: their slots are taken. */
   readonly unloaded: Set<number>;
   /** Its last inventory, where rows were still being loaded: judged again when they are there. */
   early: InventoryEvent | undefined;
 }
 
-/** A task of at most this is quick, where it says its duration: 20 ms of them may wait at a slot. */
-export const QUICK_MS = 5;
-const SEND_AHEAD = 3;
+/** A task of at most this is quick, where it says its duration. */
+export const QUICK_MS = 10;
+/** Estimated work that may wait behind one that runs, and the number of tasks. */
+const AHEAD_MS = 20;
+const AHEAD_MAX = 8;
 
 export type InventoryEvent = Extract<SchedulerEvent, { kind: 'inventory-received' }>;
 
@@ -69,6 +72,7 @@ export class Members {
       isDraining: false,
       held: new Set(),
       quickHeld: 0,
+      quickMs: 0,
       unloaded: new Set(),
       early: undefined,
     };
@@ -82,15 +86,16 @@ export class Members {
 
   /**
    * Whether a node may be given one more lease: a slot is free; or the task is quick and so are some
-   * that run there, so that it would wait less than SEND_AHEAD × QUICK_MS. A slot that turns over every
-   * 3 ms is empty most of the time otherwise, while a settle and a lease are being committed.
+   * that run there, so that it would wait for AHEAD_MS at most. A slot that turns over every 3 ms is
+   * empty most of the time otherwise, while a settle and a lease are being committed.
    */
   hasRoom(member: Member, isQuick: boolean): boolean {
     if (member.state !== 'linked' || member.isDraining) return false;
-    const waiting = Math.max(0, slotsUsed(member) - member.slots);
-    const quickRunning = Math.max(0, member.quickHeld - waiting);
-    const ahead = isQuick ? SEND_AHEAD * quickRunning : 0;
-    return slotsUsed(member) < member.slots + ahead;
+    const used = slotsUsed(member);
+    if (used < member.slots || !isQuick) return used < member.slots;
+    const quickRunning = Math.max(0, member.quickHeld - (used - member.slots));
+    const meanMs = Math.max(1, member.quickMs / Math.max(1, member.quickHeld));
+    return used < member.slots + quickRunning * Math.min(AHEAD_MAX, AHEAD_MS / meanMs);
   }
 
   canRun(member: Member, placement: PlacementClass): boolean {

@@ -123,7 +123,10 @@ export class SchedulerState {
       graph.node[row] = 0;
       const member = this.members.get(nodeId);
       const wasHeld = member?.held.delete(graph.at(graph.seq, row)) === true;
-      if (wasHeld && this.isQuick(row)) member.quickHeld -= 1;
+      if (wasHeld && this.isQuick(row)) {
+        member.quickHeld -= 1;
+        member.quickMs -= graph.at(graph.expectedMs, row);
+      }
     }
     this.setPhase(row, Phase.SETTLING);
   }
@@ -133,7 +136,10 @@ export class SchedulerState {
     const { graph } = this;
     graph.node[row] = nodeId;
     const member = this.members.getOrAdd(nodeId);
-    if (!member.held.has(graph.at(graph.seq, row)) && this.isQuick(row)) member.quickHeld += 1;
+    if (!member.held.has(graph.at(graph.seq, row)) && this.isQuick(row)) {
+      member.quickHeld += 1;
+      member.quickMs += graph.at(graph.expectedMs, row);
+    }
     member.held.add(graph.at(graph.seq, row));
     member.unloaded.delete(graph.at(graph.seq, row));
     this.setPhase(row, phase);

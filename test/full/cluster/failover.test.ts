@@ -112,8 +112,8 @@ async function expectNothingRanTwice(cluster: TestCluster, victim: string): Prom
   }
   const lost = await lostLeasesByNode(cluster);
   expect([...lost.keys()].filter((name) => name !== victim)).to.deep.equal([]);
-  // A slot that runs quick tasks may hold three more.
-  expect(lost.get(victim) ?? 0).to.be.at.most(4 * SLOTS);
+  // Behind a slot that runs a quick task eight more may wait.
+  expect(lost.get(victim) ?? 0).to.be.at.most(9 * SLOTS);
 }
 
 function databaseTime(cluster: TestCluster): Promise<Date> {
