@@ -2,13 +2,12 @@ import { expect } from 'chai';
 import { LeaderContact } from '../../node/cluster/leader-contact.ts';
 import type { FromLeader } from '../../node/core/messages.ts';
 import { LAN } from '../../node/core/timings.ts';
-import { DatabaseClock } from '../../node/leader/database-clock.ts';
-import { Mailbox } from '../../node/leader/mailbox.ts';
-import type { NodeRow, ReaderPort, RenewerPort, WriterPort } from '../../node/leader/ports.ts';
-import { Reaper } from '../../node/leader/reaper.ts';
-import type { Roster } from '../../node/leader/roster.ts';
-import { ModelClock, seededRng } from '../scheduler/model-clock.ts';
+import { ModelClock } from '../scheduler/model-clock.ts';
+import { Graveyard, NODE_ROW, turn } from './reaper-setup.ts';
 import { Tables } from './setup.ts';
+
+/** From the last sign of life to the reclaim. */
+const WAIT_MS = LAN.leaseMs + LAN.guardMs;
 
 /**
  * Rule 18: reclaim without proven death needs both clocks: the database's, and L + guard on the leader's
@@ -59,80 +58,30 @@ describe('rule 18: by the clock of the database', () => {
 });
 
 describe('rule 18: by both clocks', () => {
-  const row: NodeRow = {
-    ...{ nodeId: 1, name: 'node-1', state: 'alive', isExpired: true, leaseUntilMs: 5 },
-    ...{ bootId: 'b', pidNamespace: 'n', pid: 1, pidStarted: '1', processGroups: [] },
-  };
-
-  /** A reaper of a new leader, before a table with one node that nobody hears of. */
-  const begin = () => {
-    const clock = new ModelClock();
-    const controller = new AbortController();
-    const table = { row, buriedAtMs: -1 };
-    const reader = { nodes: () => Promise.resolve([table.row]) };
-    const writer = {
-      buryNode: () => {
-        if (table.buriedAtMs === -1) table.buriedAtMs = clock.nowMs;
-        return Promise.resolve(true);
-      },
-      addEvent: () => Promise.resolve(),
-    };
-    const reaper = new Reaper({
-      ...{ clock, rng: seededRng(1), timings: LAN, holders: () => [1] },
-      ...{ isDeposedError: () => false, onDeposed: () => undefined },
-      log: { debug: () => 0, info: () => 0, warn: () => 0, error: () => 0 },
-      leadership: { term: 1, signal: controller.signal, isTrusted: () => true },
-      mailbox: new Mailbox(clock),
-      databaseClock: new DatabaseClock(clock),
-      processes: { isProvenDead: () => false, killGroup: () => true },
-      renewer: { renewMany: () => Promise.resolve([]) } satisfies RenewerPort,
-      reader: reader as unknown as ReaderPort,
-      writer: writer as unknown as WriterPort,
-      roster: {
-        isLinked: () => false,
-        silentFor: () => [],
-        takeHeartbeats: () => new Map(),
-      } as unknown as Roster,
-    });
-    const running = reaper.run();
-    const pass = async (ms: number): Promise<void> => {
-      for (const endMs = clock.nowMs + ms; clock.nowMs < endMs; clock.advance()) await settle();
-      await settle();
-    };
-    const end = async (): Promise<void> => {
-      controller.abort();
-      await running;
-    };
-    return { table, pass, end };
-  };
-
   it('a new leader waits a whole lease and guard, whatever the database says', async () => {
-    const { table, pass, end } = begin();
-    await pass(2 * (LAN.leaseMs + LAN.guardMs));
-    await end();
-    expect(table.buriedAtMs).to.be.within(
-      LAN.leaseMs + LAN.guardMs,
-      LAN.leaseMs + LAN.guardMs + 2 * LAN.renewMs,
-    );
+    const yard = new Graveyard();
+    await yard.pass(2 * WAIT_MS);
+    await yard.end();
+    expect(yard.buriedAtMs).to.be.within(WAIT_MS, WAIT_MS + 2 * LAN.renewMs);
   });
 
   it('a renewal seen later starts the wait anew', async () => {
-    const { table, pass, end } = begin();
-    await pass(LAN.leaseMs - 1000);
-    table.row = { ...row, leaseUntilMs: 6 };
-    await pass(LAN.leaseMs - 1000);
-    expect(table.buriedAtMs).to.equal(-1);
-    await pass(4000);
-    await end();
-    expect(table.buriedAtMs).to.be.above(LAN.leaseMs - 1000 + LAN.leaseMs + LAN.guardMs);
+    const yard = new Graveyard();
+    await yard.pass(WAIT_MS - 1500);
+    yard.row = { ...NODE_ROW, leaseUntilMs: 6 };
+    await yard.pass(WAIT_MS - 1500);
+    expect(yard.buriedAtMs).to.equal(-1);
+    await yard.pass(5000);
+    await yard.end();
+    expect(yard.buriedAtMs).to.be.above(2 * WAIT_MS - 1500);
   });
 
   it('and nobody is buried whose lease the database holds for good', async () => {
-    const { table, pass, end } = begin();
-    table.row = { ...row, isExpired: false };
-    await pass(5 * LAN.leaseMs);
-    await end();
-    expect(table.buriedAtMs).to.equal(-1);
+    const yard = new Graveyard();
+    yard.row = { ...NODE_ROW, isExpired: false };
+    await yard.pass(5 * WAIT_MS);
+    await yard.end();
+    expect(yard.buriedAtMs).to.equal(-1);
   });
 });
 
@@ -175,7 +124,7 @@ describe('rule 18: a node that cannot renew', () => {
     contact.start();
     contact.follow({ term: 1, grpcAddress: 'leader' });
     while (clock.nowMs < 3000) {
-      await settle();
+      await turn();
       clock.advance();
     }
     const last = beats.at(-1) ?? { number: 0, atMs: 0 };
@@ -183,7 +132,7 @@ describe('rule 18: a node that cannot renew', () => {
     // The answer took most of a second; the renewal was in the database at some instant before.
     say({ term: 1, number: 1, answer: { number: last.number, renewed: true } });
     while (abortedMs === Infinity) {
-      await settle();
+      await turn();
       clock.advance();
     }
     await contact.stop();
@@ -191,9 +140,3 @@ describe('rule 18: a node that cannot renew', () => {
     expect(abortedMs - last.atMs).to.be.below(LAN.abortMs + 200);
   });
 });
-
-function settle(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
-}
