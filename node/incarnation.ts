@@ -1,7 +1,7 @@
 import { systemClock, systemRng } from './base/clock.ts';
 import { toError } from './base/errors.ts';
 import { toNodeId } from './base/ids.ts';
-import { isProvenDead, killGroup, ownIdentity } from './base/process-identity.ts';
+import { isProvenDead, killOrphanGroup, ownIdentity } from './base/process-identity.ts';
 import { Elector, type Leadership } from './cluster/elector.ts';
 import { LeaderContact } from './cluster/leader-contact.ts';
 import type { Config } from './config.ts';
@@ -262,7 +262,10 @@ export class Incarnation {
         reader: new GraphReader(reads),
         writer,
         renewer: this.registry,
-        processes: { isProvenDead: (node) => isProvenDead(node, own), killGroup },
+        processes: {
+          isProvenDead: (node) => isProvenDead(node, own),
+          killGroup: killOrphanGroup,
+        },
         isDeposedError: (error) => error instanceof DeposedError,
         onDeposed: (reason) => {
           log.warn('The office is given up.', { term, reason });

@@ -1,4 +1,4 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 /**
  * What tells one process of one machine from all others, so that its death can be proven by another
@@ -49,8 +49,40 @@ export function killGroup(group: number): boolean {
   }
 }
 
+/**
+ * The same for the group of a node that is gone: true as soon as nothing of it runs, also while nobody
+ * has collected the dead, because in a container there may be nobody who ever does.
+ */
+export function killOrphanGroup(group: number): boolean {
+  return killGroup(group) || readOr(false, () => !hasLiving(group));
+}
+
+/** Looks at every process of this machine; throws where one cannot be read. */
+function hasLiving(group: number): boolean {
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const fields = statOf(Number(name));
+    if (fields === undefined || isDead(fields)) continue;
+    if (Number(fields[GROUP_FIELD]) === group) return true;
+  }
+  return false;
+}
+
 /** The start of a living process, undefined for one that is gone or a zombie; throws if unknown. */
 function startOf(pid: number): string | undefined {
+  const fields = statOf(pid);
+  return fields === undefined || isDead(fields) ? undefined : fields[START_FIELD];
+}
+
+function isDead(fields: readonly string[]): boolean {
+  return fields[0] === 'Z' || fields[0] === 'X';
+}
+
+const GROUP_FIELD = 2;
+const START_FIELD = 19;
+
+/** The fields of a process from its state on, undefined for one that is gone; throws if unknown. */
+function statOf(pid: number): readonly string[] | undefined {
   let stat: string;
   try {
     stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
@@ -60,10 +92,7 @@ function startOf(pid: number): string | undefined {
     throw thrown;
   }
   // The command name may hold spaces and parentheses; the fields after its last one are plain.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const state = fields[0];
-  if (state === 'Z' || state === 'X') return undefined;
-  return fields[19];
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 /** Where /proc hides the processes of other users (hidepid), a signal still tells that they are. */
@@ -76,7 +105,7 @@ function exists(pid: number): boolean {
   }
 }
 
-function readOr(fallback: string, read: () => string): string {
+function readOr<T>(fallback: T, read: () => T): T {
   try {
     return read();
   } catch {
