@@ -1,24 +1,19 @@
-import { systemClock, systemRng } from './base/clock.ts';
 import { toError } from './base/errors.ts';
 import { toNodeId } from './base/ids.ts';
-import { isProvenDead, killOrphanGroup, ownIdentity } from './base/process-identity.ts';
 import { Elector, type Leadership } from './cluster/elector.ts';
 import { LeaderContact } from './cluster/leader-contact.ts';
 import type { Config } from './config.ts';
 import type { Handler } from './core/handler.ts';
 import { LeaderLoop } from './leader/loop.ts';
-import type { Logger } from './observe/log.ts';
-import type { Metrics } from './observe/metrics.ts';
-import { dialLeader } from './rpc/leader-link.ts';
-import type { LinkHandlers, LinkToNode } from './rpc/peer-server.ts';
+import type { LeaderMetricsPort, LinkHandlers, LinkToNode, LogPort } from './leader/ports.ts';
 import { GraphReader } from './store/graph-reader.ts';
 import { LeaseStore } from './store/lease-store.ts';
-import { LockSessions } from './store/lock-session.ts';
 import { NodeRegistry, type NodeFacts } from './store/node-registry.ts';
-import { isDataError, Pipeline } from './store/pipeline.ts';
+import { isDataError } from './store/pipeline.ts';
 import { DeposedError, TermWriter } from './store/term-writer.ts';
+import type { Connection, Surroundings } from './surroundings.ts';
 import { Executor } from './worker/executor.ts';
-import { ChildIsolation } from './worker/isolate.ts';
+import type { WorkerMetricsPort } from './worker/ports.ts';
 import { Worker } from './worker/worker.ts';
 
 /**
@@ -30,16 +25,22 @@ import { Worker } from './worker/worker.ts';
  * worker's, and the one that renews the lease, so that nothing of these waits for another.
  */
 export interface IncarnationDeps {
-  readonly config: Config;
-  readonly databaseUrl: string;
-  readonly log: Logger;
-  readonly metrics: Metrics;
+  readonly config: Pick<Config, 'name' | 'slots' | 'simulate' | 'timings'>;
+  readonly surroundings: Surroundings;
+  readonly log: LogPort & { child(fields: Readonly<Record<string, unknown>>): LogPort };
+  readonly metrics: IncarnationMetrics;
   readonly handlers: readonly Handler[];
   readonly addresses: { readonly httpUrl: string; readonly grpcAddress: string };
   readonly version: string;
   onEnded(seqs: readonly number[], codes: readonly number[]): void;
   onTerm(): void;
   onBuried(): void;
+}
+
+export interface IncarnationMetrics extends LeaderMetricsPort, WorkerMetricsPort {
+  setTerm(term: number): void;
+  setLeader(isLeader: boolean): void;
+  electionWon(): void;
 }
 
 /** Statements of the fenced session; large work is chunked (reliability.md's 400 ms). */
@@ -57,20 +58,20 @@ export class Incarnation {
   readonly contact: LeaderContact;
   private readonly deps: IncarnationDeps;
   private readonly registry: NodeRegistry;
-  private readonly pipelines: readonly Pipeline[];
+  private readonly connections: readonly Connection[];
   private readonly worker: Worker;
   private readonly elector: Elector;
   private term: { readonly loop: LeaderLoop; readonly ended: Promise<void> } | undefined;
 
   /** Registers a new incarnation and starts its roles. */
   static async begin(deps: IncarnationDeps): Promise<Incarnation> {
-    const { config, addresses, handlers, version } = deps;
-    const control = pipelineOf(deps, 'control', STATEMENT_MS);
+    const { config, addresses, handlers, version, surroundings } = deps;
+    const control = surroundings.connect('control', STATEMENT_MS);
     const registry = new NodeRegistry(control);
     const facts: NodeFacts = {
-      ...ownIdentity(),
+      ...surroundings.identity,
       ...addresses,
-      incarnation: crypto.randomUUID(),
+      incarnation: surroundings.newIncarnation(),
       name: config.name,
       slots: config.slots,
       types: handlers.map(({ type }) => type),
@@ -91,16 +92,17 @@ export class Incarnation {
     facts: NodeFacts,
     nodeId: number,
     registry: NodeRegistry,
-    control: Pipeline,
+    control: Connection,
   ) {
     this.deps = deps;
     this.nodeId = nodeId;
     this.registry = registry;
-    const payloads = pipelineOf(deps, 'worker-read', STATEMENT_MS);
+    const { surroundings } = deps;
+    const payloads = surroundings.connect('worker-read', STATEMENT_MS);
     const settles = Array.from({ length: SETTLE_LANES }, () =>
-      pipelineOf(deps, 'worker', STATEMENT_MS),
+      surroundings.connect('worker', STATEMENT_MS),
     );
-    this.pipelines = [control, payloads, ...settles];
+    this.connections = [control, payloads, ...settles];
     this.worker = this.createWorker(payloads, settles);
     this.contact = this.createContact(facts);
     this.elector = this.createElector(facts);
@@ -129,9 +131,10 @@ export class Incarnation {
     });
     this.contact.drain();
     await this.worker.drain(drainMs, signal);
-    const untilMs = systemClock.monotonicMs() + FAREWELL_MS;
-    while (!this.contact.isAllTold && !signal.aborted && systemClock.monotonicMs() < untilMs) {
-      await systemClock.sleep(10);
+    const { clock } = this.deps.surroundings;
+    const untilMs = clock.monotonicMs() + FAREWELL_MS;
+    while (!this.contact.isAllTold && !signal.aborted && clock.monotonicMs() < untilMs) {
+      await clock.sleep(10);
     }
   }
 
@@ -144,16 +147,15 @@ export class Incarnation {
     await this.registry.setState(this.nodeId, 'left').catch((thrown: unknown) => {
       this.deps.log.warn('The node could not sign out.', { error: toError(thrown) });
     });
-    await Promise.all(this.pipelines.map((pipeline) => pipeline.close()));
+    await Promise.all(this.connections.map((connection) => connection.close()));
   }
 
-  private createWorker(payloads: Pipeline, settles: readonly Pipeline[]): Worker {
-    const { config, log, metrics, handlers } = this.deps;
+  private createWorker(payloads: Connection, settles: readonly Connection[]): Worker {
+    const { config, log, metrics, handlers, surroundings } = this.deps;
     const { timings } = config;
-    const shared = { clock: systemClock, rng: systemRng, log };
-    const isolation = new ChildIsolation({
+    const shared = { clock: surroundings.clock, rng: surroundings.rng, log };
+    const isolation = surroundings.isolate({
       ...shared,
-      childEntry: new URL(import.meta.url.replace(/incarnation\.(ts|js)$/, 'task-child.$1')),
       graceMs: CHILD_GRACE_MS,
       wordMs: timings.renewMs,
       leaseLeftMs: () => this.contact.leaseLeftMs,
@@ -181,14 +183,14 @@ export class Incarnation {
   }
 
   private createContact(facts: NodeFacts): LeaderContact {
-    const { config, log } = this.deps;
+    const { config, log, surroundings } = this.deps;
     const { name, slots, types, simulates, version, incarnation } = facts;
     return new LeaderContact({
-      clock: systemClock,
+      clock: surroundings.clock,
       log,
       timings: config.timings,
       hello: { nodeId: this.nodeId, incarnation, name, slots, types, simulates, version },
-      dial: (options) => dialLeader({ ...options, clock: systemClock, log }),
+      dial: (options) => surroundings.dial(options),
       renew: async () => {
         const renewed = await this.registry.renewMany([this.nodeId], config.timings.leaseMs);
         return renewed.length === 1;
@@ -213,23 +215,18 @@ export class Incarnation {
   }
 
   private createElector(facts: NodeFacts): Elector {
-    const { config, log, metrics, databaseUrl } = this.deps;
+    const { config, log, metrics, surroundings } = this.deps;
+    const { clock, rng } = surroundings;
     const { timings } = config;
-    const sessions = new LockSessions({
-      databaseUrl,
-      incarnation: facts.incarnation,
-      clock: systemClock,
-      timings,
-    });
-    const { name, grpcAddress, httpUrl } = facts;
+    const { name, grpcAddress, httpUrl, incarnation } = facts;
     return new Elector({
-      clock: systemClock,
-      rng: systemRng,
+      clock,
+      rng,
       log,
       timings,
       self: { nodeId: toNodeId(this.nodeId), name, grpcAddress, httpUrl },
-      openLockSession: () => sessions.create(),
-      schedulerProgressMs: () => this.term?.loop.progressMs ?? systemClock.monotonicMs(),
+      openLockSession: surroundings.lockSessions(incarnation, timings),
+      schedulerProgressMs: () => this.term?.loop.progressMs ?? clock.monotonicMs(),
       onLeaderSeen: (view) => {
         metrics.setTerm(view.term);
         this.contact.follow(view);
@@ -244,28 +241,24 @@ export class Incarnation {
   }
 
   private lead(leadership: Leadership): void {
-    const { config, log, metrics } = this.deps;
+    const { config, log, metrics, surroundings } = this.deps;
     const { term } = leadership;
     metrics.setLeader(true);
     metrics.electionWon();
-    const fenced = pipelineOf(this.deps, 'leader', FENCED_STATEMENT_MS);
-    const reads = pipelineOf(this.deps, 'reader', STATEMENT_MS);
-    const own = ownIdentity();
+    const fenced = surroundings.connect('leader', FENCED_STATEMENT_MS);
+    const reads = surroundings.connect('reader', STATEMENT_MS);
     const writer = new TermWriter(fenced, term);
     const loop = new LeaderLoop(
       {
-        clock: systemClock,
-        rng: systemRng,
+        clock: surroundings.clock,
+        rng: surroundings.rng,
         log: log.child({ term }),
         metrics,
         timings: config.timings,
         reader: new GraphReader(reads),
         writer,
         renewer: this.registry,
-        processes: {
-          isProvenDead: (node) => isProvenDead(node, own),
-          killGroup: killOrphanGroup,
-        },
+        processes: surroundings.processes,
         isDeposedError: (error) => error instanceof DeposedError,
         onDeposed: (reason) => {
           log.warn('The office is given up.', { term, reason });
@@ -287,13 +280,4 @@ export class Incarnation {
       log.debug('The election could not be written down.', { error: toError(thrown) });
     });
   }
-}
-
-function pipelineOf(deps: IncarnationDeps, role: string, statementTimeoutMs: number): Pipeline {
-  return new Pipeline({
-    url: deps.databaseUrl,
-    applicationName: `skein/${role}/${deps.config.name}`,
-    statementTimeoutMs,
-    clock: systemClock,
-  });
 }

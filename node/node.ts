@@ -4,7 +4,7 @@ import { toError } from './base/errors.ts';
 import { advertisedBy, databaseHomeOf, type Config } from './config.ts';
 import { Feed } from './feed.ts';
 import { builtInHandlers } from './handlers/built-in.ts';
-import { Incarnation } from './incarnation.ts';
+import { Lives } from './lives.ts';
 import { createLogger, type Logger } from './observe/log.ts';
 import { Metrics } from './observe/metrics.ts';
 import { PeerServer } from './rpc/peer-server.ts';
@@ -17,13 +17,14 @@ import { Submissions } from './store/submissions.ts';
 import { TaskChanges } from './store/task-changes.ts';
 import { TaskReader } from './store/task-reader.ts';
 import { WorkflowReader } from './store/workflow-reader.ts';
+import { realSurroundings } from './surroundings.ts';
 import { VERSION } from './version.ts';
 
 /**
  * A node, composed. Read `start` from top to bottom: it is the order in which the parts need each
  * other, and `stop` goes back the same way. Roles meet only here.
  *
- *   database ─▶ peer server ─▶ REST ─▶ incarnation (worker, stream to the leader, election)
+ *   database ─▶ peer server ─▶ REST ─▶ lives (worker, stream to the leader, election)
  *
  * Shutting down, the node resigns first, so that another leads while it still works; then it drains,
  * and answers REST until it has left the cluster.
@@ -36,8 +37,6 @@ export interface RunningNode {
   readonly finished: Promise<void>;
 }
 
-/** Between attempts to register anew, while the database cannot be reached. */
-const REBIRTH_PAUSE_MS = 500;
 /** What a peer gets to read the goodbye. */
 const FAREWELL_MS = 1000;
 /**
@@ -68,9 +67,9 @@ class Node implements RunningNode {
   private readonly config: Config;
   private readonly log: Logger;
   private readonly metrics = new Metrics();
-  private readonly feed = new Feed(() => this.incarnation?.contact);
+  private readonly feed = new Feed(() => this.lives?.current?.contact);
   private readonly hasStopped: () => void;
-  private incarnation: Incarnation | undefined;
+  private lives: Lives | undefined;
   private peers: PeerServer | undefined;
   private embedded: EmbeddedPostgres | undefined;
   private database: Database | undefined;
@@ -78,7 +77,6 @@ class Node implements RunningNode {
   private api: ApiServer | undefined;
   private addresses = { httpUrl: '', grpcAddress: '' };
   private databaseUrl = '';
-  private rebirth: Promise<void> | undefined;
   private stopping: Promise<void> | undefined;
 
   constructor(config: Config, log: Logger) {
@@ -110,14 +108,15 @@ class Node implements RunningNode {
       host: config.grpcHost,
       port: config.grpcPort,
       log,
-      accept: (link) => this.incarnation?.accept(link) ?? { refused: 'not the leader' },
+      accept: (link) => this.lives?.accept(link) ?? { refused: 'not the leader' },
     });
     const { port: grpcPort } = await this.peers.start();
     this.submissions = new Submissions({ database: this.database, clock: systemClock });
     this.api = this.createApi(this.database, this.submissions);
     const { port: httpPort } = await this.api.start();
     this.addresses = advertisedBy(config, { httpPort, grpcPort });
-    this.incarnation = await this.beginLife();
+    this.lives = this.createLives();
+    await this.lives.begin();
     const { httpUrl: http_url, grpcAddress: grpc_address } = this.addresses;
     log.info('The node is up.', { http_url, grpc_address, slots: config.slots });
   }
@@ -136,10 +135,9 @@ class Node implements RunningNode {
       late.abort();
     });
     const giveUp = AbortSignal.any([hurry, late.signal]);
-    await this.rebirth;
-    await this.attempt('drain', () => this.incarnation?.drain(config.drainMs, giveUp));
+    await this.attempt('drain', () => this.lives?.drain(config.drainMs, giveUp));
     cancelLate();
-    await this.attempt('leave', () => this.incarnation?.end());
+    await this.attempt('leave', () => this.lives?.end());
     await this.attempt('close REST', () => this.api?.stop());
     await this.attempt('commit the last submits', () => this.submissions?.stop());
     await this.attempt('close the peer server', () => this.peers?.stop(FAREWELL_MS));
@@ -186,9 +184,9 @@ class Node implements RunningNode {
       port: this.config.httpPort,
       leader: {
         look: () => {
-          this.incarnation?.contact.look();
+          this.lives?.current?.contact.look();
         },
-        isLeader: () => this.incarnation?.isLeader ?? false,
+        isLeader: () => this.lives?.current?.isLeader ?? false,
       },
       feed: this.feed,
       readiness: () => this.readiness(),
@@ -204,49 +202,30 @@ class Node implements RunningNode {
   private readiness(): { readonly ready: boolean; readonly reasons: readonly string[] } {
     const reasons: string[] = [];
     if (this.stopping !== undefined) reasons.push('the node is shutting down');
-    else if (this.incarnation === undefined) reasons.push('the node is starting');
-    else if (!this.incarnation.contact.hasRenewedLately) {
+    else if (this.lives?.current === undefined) reasons.push('the node is starting');
+    else if (!this.lives.current.contact.hasRenewedLately) {
       reasons.push('the node cannot renew its lease');
     }
     return { ready: reasons.length === 0, reasons };
   }
 
-  private beginLife(): Promise<Incarnation> {
-    return Incarnation.begin({
-      config: this.config,
-      databaseUrl: this.databaseUrl,
-      log: this.log,
-      metrics: this.metrics,
+  private createLives(): Lives {
+    const { config, log, metrics, databaseUrl, feed } = this;
+    return new Lives({
+      config,
+      log,
+      metrics,
+      surroundings: realSurroundings({ databaseUrl, name: config.name, log }),
       handlers: builtInHandlers,
       addresses: this.addresses,
       version: VERSION,
+      isStopping: () => this.stopping !== undefined,
       onEnded: (seqs, codes) => {
-        this.feed.tellEnded(seqs, codes);
+        feed.tellEnded(seqs, codes);
       },
       onTerm: () => {
-        this.feed.tellTerm();
-      },
-      onBuried: () => {
-        this.rebirth ??= this.beginAnew().finally(() => {
-          this.rebirth = undefined;
-        });
+        feed.tellTerm();
       },
     });
-  }
-
-  /** The database holds this node for dead: its leases are others' now, and so is its number. */
-  private async beginAnew(): Promise<void> {
-    this.log.warn('The cluster held this node for dead; it begins anew.');
-    await this.attempt('end the buried incarnation', () => this.incarnation?.end());
-    this.incarnation = undefined;
-    while (this.stopping === undefined) {
-      try {
-        this.incarnation = await this.beginLife();
-        return;
-      } catch (thrown) {
-        this.log.warn('The node could not register again yet.', { error: toError(thrown) });
-        await systemClock.sleep(REBIRTH_PAUSE_MS);
-      }
-    }
   }
 }
