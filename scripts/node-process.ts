@@ -28,6 +28,8 @@ export interface SpawnOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The file that takes stdout and stderr; it is appended to. */
   readonly log: string;
+  /** Another module than the command line's own that understands `node` and its flags. */
+  readonly main?: string;
 }
 
 /** Beside this file in the build; from the sources through the loader that runs this process. */
@@ -45,7 +47,8 @@ export async function spawnNode(options: SpawnOptions): Promise<NodeProcess> {
   const logFrom = (await stat(options.log)).size;
   let child: ChildProcess;
   try {
-    child = spawn(process.execPath, [...process.execArgv, MAIN, 'node', ...options.flags], {
+    const main = options.main ?? MAIN;
+    child = spawn(process.execPath, [...process.execArgv, main, 'node', ...options.flags], {
       env: { ...options.env },
       detached: true,
       stdio: ['ignore', output, output],

@@ -9,7 +9,11 @@ import type { NodeProcess } from '../../scripts/node-process.ts';
 import { clusterAt, untilReady } from '../../scripts/readiness.ts';
 import type { ClusterView } from '../../scripts/readiness.ts';
 import { guard } from './guard.ts';
+import type { Guard } from './guard.ts';
+import { createNodeProxies } from './node-proxies.ts';
+import type { NodeProxies } from './node-proxies.ts';
 import { createTestDatabase } from './postgres.ts';
+import type { TcpProxy } from './tcp-proxy.ts';
 
 /**
  * A cluster of real processes for tests: `skein node` from the sources, each on free ports, all on a
@@ -22,6 +26,13 @@ export interface ClusterOptions {
   readonly simulate?: boolean;
   /** For every node, as on the command line: `['--lease-ms', '5000']`. */
   readonly extraFlags?: readonly string[];
+  /** Puts proxies between each node and PostgreSQL, and between each node and its peers. */
+  readonly proxied?: boolean;
+  /** What a process runs instead of the command line: a module that understands `node` and flags. */
+  readonly main?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Where the logs go, to be kept; a folder of its own, removed by `stop`, unless given. */
+  readonly logs?: string;
 }
 
 export interface TestNode {
@@ -30,13 +41,17 @@ export interface TestNode {
   /** Of REST, without a slash at the end. */
   readonly url: string;
   readonly process: ChildProcess;
+  /** Between this node and PostgreSQL; throws where the cluster is not `proxied`, as `peer` does. */
+  readonly database: TcpProxy;
+  /** Between this node's gRPC server and all its peers: the streams of the followers, when it leads. */
+  readonly peer: TcpProxy;
   hasEnded(): boolean;
   /** All that it logged so far: JSON lines, and whatever a crash left. */
   log(): Promise<string>;
 }
 
 export interface TestCluster {
-  /** In the order of their start; those that were killed stay in it. */
+  /** By their names; those that were killed stay in it until they are started again. */
   readonly nodes: readonly TestNode[];
   readonly databaseUrl: string;
   /** By its name; throws where there is none of that name. */
@@ -47,6 +62,15 @@ export interface TestCluster {
   leader(): Promise<string>;
   /** Sends a signal; one that ends a process is waited for. */
   kill(name: string, signal?: NodeJS.Signals): Promise<void>;
+  /** SIGSTOP, until `thaw`: the process keeps its sockets and hears nothing. */
+  freeze(name: string): Promise<void>;
+  thaw(name: string): Promise<void>;
+  /** A new process under the name, and in the place, of a node that has ended; need not be ready. */
+  revive(name: string): Promise<TestNode>;
+  /** Ends a node with a signal, revives it, and waits until it is ready. */
+  restart(name: string, signal?: NodeJS.Signals): Promise<TestNode>;
+  /** Waits until a node says that it is ready, and the cluster that it is there. */
+  ready(name: string): Promise<void>;
   /** One more node, ready. */
   add(): Promise<TestNode>;
   /** Drains what lives, kills what does not listen, and drops the database if it made it. */
@@ -60,17 +84,14 @@ const ENDING: ReadonlySet<NodeJS.Signals> = new Set(['SIGKILL', 'SIGTERM', 'SIGI
 
 export async function startCluster(options: ClusterOptions = {}): Promise<TestCluster> {
   const database = options.databaseUrl === undefined ? await createTestDatabase() : undefined;
-  const folder = await mkdtemp(path.join(tmpdir(), 'skein-cluster-'));
+  const folder = options.logs ?? (await mkdtemp(path.join(tmpdir(), 'skein-cluster-')));
   const url = options.databaseUrl ?? database?.url ?? '';
-  const cluster = new RunningCluster(
-    options,
-    url,
-    folder,
-    () => database?.drop() ?? Promise.resolve(),
-  );
+  const cluster = new RunningCluster(options, url, folder, async () => {
+    if (options.logs === undefined) await rm(folder, { recursive: true, force: true });
+    await database?.drop();
+  });
   try {
-    const wanted = Array.from({ length: options.nodes ?? 3 }, () => cluster.spawn());
-    await Promise.all(wanted);
+    await Promise.all(Array.from({ length: options.nodes ?? 3 }, () => cluster.spawn()));
     await cluster.untilReady();
     return cluster;
   } catch (error) {
@@ -80,55 +101,84 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
   }
 }
 
+class RunningNode implements TestNode {
+  readonly name: string;
+  readonly url: string;
+  readonly running: NodeProcess;
+  private readonly proxies: NodeProxies | undefined;
+  private readonly watch: Guard;
+
+  constructor(running: NodeProcess, watch: Guard, url: string, proxies: NodeProxies | undefined) {
+    this.name = running.name;
+    this.running = running;
+    this.watch = watch;
+    this.url = url;
+    this.proxies = proxies;
+  }
+
+  get pid(): number {
+    return this.running.pid;
+  }
+
+  get process(): ChildProcess {
+    return this.running.child;
+  }
+
+  get database(): TcpProxy {
+    return this.proxied.database;
+  }
+
+  get peer(): TcpProxy {
+    return this.proxied.peer;
+  }
+
+  hasEnded(): boolean {
+    return this.running.hasEnded();
+  }
+
+  log(): Promise<string> {
+    return readFile(this.running.log, 'utf8');
+  }
+
+  /** Once it has ended its number may be another's: nobody watches it any longer. */
+  release(): void {
+    this.watch.takeBack();
+  }
+
+  private get proxied(): NodeProxies {
+    if (this.proxies === undefined) throw new Error('the cluster was started without proxies');
+    return this.proxies;
+  }
+}
+
 class RunningCluster implements TestCluster {
-  nodes: readonly TestNode[] = [];
+  nodes: readonly RunningNode[] = [];
   readonly databaseUrl: string;
   private readonly options: ClusterOptions;
   private readonly folder: string;
-  private readonly drop: () => Promise<void>;
-  private readonly processes: NodeProcess[] = [];
-  private readonly guards: ReturnType<typeof guard>[] = [];
+  private readonly clean: () => Promise<void>;
+  private readonly proxies = new Map<string, NodeProxies>();
   private spawned = 0;
 
   constructor(
     options: ClusterOptions,
     databaseUrl: string,
     folder: string,
-    drop: () => Promise<void>,
+    clean: () => Promise<void>,
   ) {
     this.options = options;
     this.databaseUrl = databaseUrl;
     this.folder = folder;
-    this.drop = drop;
+    this.clean = clean;
   }
 
-  async spawn(): Promise<TestNode> {
+  async spawn(): Promise<RunningNode> {
     this.spawned += 1;
     const name = `node-${String(this.spawned)}`;
-    const { slots = 3, simulate = false, extraFlags = [] } = this.options;
-    const log = path.join(this.folder, `${name}.log`);
-    const node = await spawnNode({
-      name,
-      flags: [
-        ...['--name', name, '--slots', String(slots), '--log-format', 'json'],
-        ...['--http-port', '0', '--grpc-port', '0', ...(simulate ? ['--simulate'] : [])],
-        ...extraFlags,
-      ],
-      env: { ...process.env, SKEIN_DATABASE_URL: this.databaseUrl },
-      log,
-    });
-    this.processes.push(node);
-    this.guards.push(guard('kill -9 "$1"', [String(node.pid)]));
-    const started: TestNode = {
-      name,
-      pid: node.pid,
-      url: await this.urlOf(node),
-      process: node.child,
-      hasEnded: () => node.hasEnded(),
-      log: () => readFile(log, 'utf8'),
-    };
-    this.nodes = [...this.nodes, started].toSorted((a, b) => order(a) - order(b));
-    return started;
+    if (this.options.proxied === true) {
+      this.proxies.set(name, await createNodeProxies(this.databaseUrl));
+    }
+    return this.start(name);
   }
 
   async add(): Promise<TestNode> {
@@ -137,18 +187,32 @@ class RunningCluster implements TestCluster {
     return node;
   }
 
-  node(name: string): TestNode {
+  async revive(name: string): Promise<TestNode> {
+    const node = this.node(name);
+    if (!node.hasEnded()) throw new Error(`${name} has not ended`);
+    node.release();
+    return this.start(name);
+  }
+
+  async restart(name: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<TestNode> {
+    await this.kill(name, signal);
+    const node = await this.revive(name);
+    await this.ready(name);
+    return node;
+  }
+
+  node(name: string): RunningNode {
     const node = this.nodes.find((one) => one.name === name);
     if (node === undefined) throw new Error(`there is no node ${name}`);
     return node;
   }
 
   async untilReady(): Promise<void> {
-    const living = this.nodes.filter((node) => !node.hasEnded());
-    const awaited = living.flatMap(({ pid, url: httpUrl }) =>
-      this.processes.filter((p) => p.pid === pid).map((process) => ({ process, httpUrl })),
-    );
-    await untilReady(awaited, AbortSignal.timeout(PATIENCE_MS));
+    await awaitReady(this.nodes.filter((node) => !node.hasEnded()));
+  }
+
+  async ready(name: string): Promise<void> {
+    await awaitReady([this.node(name)]);
   }
 
   async view(): Promise<ClusterView> {
@@ -172,59 +236,103 @@ class RunningCluster implements TestCluster {
   }
 
   async kill(name: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    const { pid } = this.node(name);
-    const node = this.processes.find((one) => one.pid === pid);
-    node?.child.kill(signal);
-    if (ENDING.has(signal)) await node?.ended;
+    const { running } = this.node(name);
+    running.child.kill(signal);
+    if (ENDING.has(signal)) await running.ended;
+  }
+
+  async freeze(name: string): Promise<void> {
+    await this.kill(name, 'SIGSTOP');
+  }
+
+  async thaw(name: string): Promise<void> {
+    await this.kill(name, 'SIGCONT');
   }
 
   async stop(): Promise<void> {
-    const living = this.processes.filter((node) => !node.hasEnded());
+    for (const proxies of this.proxies.values()) proxies.heal();
+    const living = this.nodes.filter((node) => !node.hasEnded());
     for (const node of living) {
-      node.child.kill('SIGCONT');
-      node.child.kill('SIGTERM');
+      node.process.kill('SIGCONT');
+      node.process.kill('SIGTERM');
     }
     const giveUp = systemClock.after(DRAIN_MS, () => {
-      for (const node of living) node.child.kill('SIGKILL');
+      for (const node of living) node.process.kill('SIGKILL');
     });
-    await Promise.all(living.map((node) => node.ended));
+    await Promise.all(living.map((node) => node.running.ended));
     giveUp();
-    for (const { takeBack } of this.guards.splice(0)) takeBack();
-    await rm(this.folder, { recursive: true, force: true });
-    await this.drop();
+    for (const node of this.nodes) node.release();
+    await Promise.all([...this.proxies.values()].map((proxies) => proxies.close()));
+    await this.clean();
   }
 
   /** The last lines of every log: why a start failed. */
   async tails(): Promise<string> {
-    const texts = this.processes.map(async ({ name, log }) => {
-      const lines = (await readFile(log, 'utf8')).trimEnd().split('\n').slice(-10);
-      return [`--- ${name}`, ...lines].join('\n');
+    const texts = this.nodes.map(async (node) => {
+      const lines = (await node.log()).trimEnd().split('\n').slice(-10);
+      return [`--- ${node.name}`, ...lines].join('\n');
     });
     return (await Promise.all(texts)).join('\n');
   }
 
-  /** A node on a free port writes down where it listens when it joins. */
-  private async urlOf(node: NodeProcess): Promise<string> {
-    const signal = AbortSignal.timeout(PATIENCE_MS);
-    const client = new Client({ connectionString: this.databaseUrl, application_name: 'test' });
-    await client.connect();
-    try {
-      for (;;) {
-        if (node.hasEnded()) throw new Error(`${node.name} ended: ${await node.ended}`);
-        const url = await client
-          .query<{ http_url: string }>(
-            'select http_url from skein.node where pid = $1 and name = $2',
-            [node.pid, node.name],
-          )
-          .then((answer) => answer.rows[0]?.http_url)
-          // Where the database came empty, the first node is still making the table.
-          .catch(() => undefined);
-        if (url !== undefined) return url;
-        await systemClock.sleep(LOOK_MS, signal);
-      }
-    } finally {
-      await client.end();
+  private async start(name: string): Promise<RunningNode> {
+    const { slots = 3, simulate = false, extraFlags = [], main, env } = this.options;
+    const proxies = this.proxies.get(name);
+    const running = await spawnNode({
+      name,
+      flags: [
+        ...['--name', name, '--slots', String(slots), '--log-format', 'json'],
+        ...(proxies?.flags ?? ['--http-port', '0', '--grpc-port', '0']),
+        ...(simulate ? ['--simulate'] : []),
+        ...extraFlags,
+      ],
+      env: {
+        ...process.env,
+        ...env,
+        SKEIN_DATABASE_URL: proxies?.databaseUrl ?? this.databaseUrl,
+      },
+      log: path.join(this.folder, `${name}.log`),
+      ...(main === undefined ? {} : { main }),
+    });
+    const watch = guard('kill -9 "$1"', [String(running.pid)]);
+    const place = (url: string): RunningNode => {
+      const node = new RunningNode(running, watch, url, proxies);
+      const others = this.nodes.filter((one) => one.name !== name);
+      this.nodes = [...others, node].toSorted((a, b) => order(a) - order(b));
+      return node;
+    };
+    // It is in the list before it is known to be up: a start that fails must end it too.
+    const node = place(proxies?.httpUrl ?? '');
+    return proxies === undefined ? place(await urlOf(node.running, this.databaseUrl)) : node;
+  }
+}
+
+async function awaitReady(nodes: readonly RunningNode[]): Promise<void> {
+  const awaited = nodes.map(({ running, url }) => ({ process: running, httpUrl: url }));
+  await untilReady(awaited, AbortSignal.timeout(PATIENCE_MS));
+}
+
+/** A node on a free port writes down where it listens when it joins. */
+async function urlOf(node: NodeProcess, databaseUrl: string): Promise<string> {
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const client = new Client({ connectionString: databaseUrl, application_name: 'test' });
+  await client.connect();
+  try {
+    for (;;) {
+      if (node.hasEnded()) throw new Error(`${node.name} ended: ${await node.ended}`);
+      const url = await client
+        .query<{ http_url: string }>(
+          'select http_url from skein.node where pid = $1 and name = $2',
+          [node.pid, node.name],
+        )
+        .then((answer) => answer.rows[0]?.http_url)
+        // Where the database came empty, the first node is still making the table.
+        .catch(() => undefined);
+      if (url !== undefined) return url;
+      await systemClock.sleep(LOOK_MS, signal);
     }
+  } finally {
+    await client.end();
   }
 }
 

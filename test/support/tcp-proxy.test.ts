@@ -148,4 +148,20 @@ describe('the TCP proxy for tests', () => {
     expect(client.bytesRead).to.equal(bytesBefore);
     expect(client.destroyed).to.equal(false);
   });
+
+  it('heals: what was held arrives, a connection that lost bytes is reset, no trap stays', async () => {
+    const deaf = await connect();
+    const lost = proxy.dropReplies('one');
+    deaf.write('one');
+    await lost;
+    void proxy.dropReplies('two');
+    proxy.delay(60_000);
+    proxy.pause();
+    const held = await connect();
+    held.write('two');
+    const reset = new Promise((resolve) => deaf.once('close', resolve));
+    proxy.heal();
+    await reset;
+    expect(await nextText(held)).to.equal('two');
+  });
 });

@@ -18,7 +18,7 @@ export interface TcpProxy {
   resume(): void;
   /** Resets every connection, on both sides. New ones are welcome. */
   cutAll(): void;
-  /** From now on every byte takes `ms` longer, each way. */
+  /** Every byte takes `ms` longer, each way, those under way included. */
   delay(ms: number): void;
   /**
    * Loses what the target answers. With a text: on the first connection whose client sends that text,
@@ -26,6 +26,8 @@ export interface TcpProxy {
    * connections, at once. Resolves when the first bytes are lost; the connections stay open, silent.
    */
   dropReplies(afterText?: string): Promise<void>;
+  /** Ends every fault, a trap of `dropReplies` too; connections that have lost bytes are reset. */
+  heal(): void;
   /** Cuts everything and stops listening. */
   close(): Promise<void>;
 }
@@ -89,6 +91,7 @@ class FaultyProxy implements TcpProxy {
 
   delay(ms: number): void {
     this.faults.delayMs = ms;
+    this.pumpAll();
   }
 
   async dropReplies(afterText?: string): Promise<void> {
@@ -99,6 +102,13 @@ class FaultyProxy implements TcpProxy {
       }
       for (const pair of this.pairs) pair.toClient.lose(resolve);
     });
+  }
+
+  heal(): void {
+    this.trap = undefined;
+    this.faults.delayMs = 0;
+    for (const pair of this.pairs) if (pair.toClient.hasLost) pair.cut();
+    this.resume();
   }
 
   async close(): Promise<void> {
@@ -172,13 +182,13 @@ class Pair {
 
 type Passenger = Buffer | 'end' | 'reset';
 
-/** One direction of a connection: a queue of bytes, each with the time from which it may pass. */
+/** One direction of a connection: a queue of bytes, each with the time at which it came. */
 class Pipe {
   private readonly source: net.Socket;
   private readonly sink: net.Socket;
   private readonly faults: Faults;
   private readonly isHeld: () => boolean;
-  private readonly queue: { readonly passenger: Passenger; readonly dueMs: number }[] = [];
+  private readonly queue: { readonly passenger: Passenger; readonly cameMs: number }[] = [];
   private heldBytes = 0;
   private timer: NodeJS.Timeout | undefined;
   private onLost: (() => void) | undefined;
@@ -202,6 +212,10 @@ class Pipe {
     });
   }
 
+  get hasLost(): boolean {
+    return this.onLost !== undefined;
+  }
+
   /** From now on what comes is lost. */
   lose(onLost: () => void): void {
     this.onLost = onLost;
@@ -217,7 +231,7 @@ class Pipe {
     while (!this.isHeld() && !this.sink.writableNeedDrain) {
       const head = this.queue[0];
       if (head === undefined) break;
-      const waitMs = head.dueMs - performance.now();
+      const waitMs = head.cameMs + this.faults.delayMs - performance.now();
       if (waitMs > 0) {
         this.timer = setTimeout(() => {
           this.pump();
@@ -237,7 +251,7 @@ class Pipe {
       return;
     }
     if (passenger instanceof Buffer) this.heldBytes += passenger.length;
-    this.queue.push({ passenger, dueMs: performance.now() + this.faults.delayMs });
+    this.queue.push({ passenger, cameMs: performance.now() });
     this.pump();
   }
 
