@@ -208,6 +208,9 @@ export class LeaderContact {
       this.termSeen = message.term;
       this.deps.observeTerm(message.term);
     }
+    // A frame that comes twice, or after a later one, has nothing to say: a lease that was settled
+    // meanwhile would run again.
+    if (message.number <= from.processed) return;
     if (from.processed === 0) this.deps.onTerm();
     this.setHealthy(true);
     if (message.grants !== undefined) worker.accept(message.grants);

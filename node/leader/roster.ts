@@ -34,6 +34,8 @@ interface Seat {
   early: FromNode[] | undefined;
   /** The number of its last heartbeat that is not answered yet; 0 for none. */
   heartbeatDue: number;
+  /** The number of its last heartbeat, answered or not. */
+  lastHeartbeat: number;
   isDraining: boolean;
   lastHeardMs: number;
 }
@@ -65,6 +67,7 @@ export class Roster {
       unprocessed: [],
       early: [],
       heartbeatDue: 0,
+      lastHeartbeat: 0,
       isDraining: false,
       lastHeardMs: this.deps.clock.monotonicMs(),
     };
@@ -211,6 +214,9 @@ export class Roster {
   }
 
   private onHeartbeat(nodeId: number, seat: Seat, heartbeat: Heartbeat): void {
+    // An inventory of before must not speak of what was granted since (rule 8).
+    if (heartbeat.number <= seat.lastHeartbeat) return;
+    seat.lastHeartbeat = heartbeat.number;
     seat.heartbeatDue = heartbeat.number;
     seat.isDraining = heartbeat.draining;
     seat.unprocessed = seat.unprocessed.filter(({ number }) => number > heartbeat.processed);
