@@ -26,7 +26,7 @@ export interface TaskError {
 
 /** Runs one task where it may not harm the node: in a process of its own. */
 export interface Isolation {
-  /** The result as JSON text. */
+  /** The result as JSON text; rejects with an `Interruption` where the lease of the node ended it. */
   run(work: Work, attempt: number, fencingToken: number, signal: AbortSignal): Promise<string>;
   /** Ends at once whatever runs. */
   stop(): void;
@@ -167,6 +167,7 @@ export class Executor {
     const { reason } = run.halt;
     if (reason !== undefined && reason.code !== 'timeout') return interrupted(reason);
     const cause = reason ?? error;
+    if (reason === undefined && error instanceof Interruption) return interrupted(error);
     if (cause instanceof NotBegunError) {
       return released('not_begun', messageOf(cause), NOT_BEGUN_MS);
     }

@@ -15,7 +15,8 @@ import type { Work } from './ports.ts';
  * A thread of the child reads words of its node, each an instant until which the child may live: the
  * kill time of the node's lease, on the clock that the processes of a machine share. When that passes
  * without a later word, or the pipe ends, the child ends itself and its whole group, even while its main
- * thread spins. So a node that freezes, at whatever moment, leaves no child that outlives its lease.
+ * thread spins. So a node that freezes, at whatever moment, leaves no child that outlives its lease. Such
+ * an end is the loss of the lease, not a death of the task's own: nothing is charged for it (rule 17).
  *
  * An aborted task gets its signal, then `graceMs`, then SIGKILL for the whole group.
  */
@@ -83,17 +84,17 @@ export class ChildIsolation implements Isolation {
 
   private async runOne(task: ToChild, signal: AbortSignal): Promise<string> {
     signal.throwIfAborted();
-    const child = this.fork();
-    const answer = answerOf(child);
+    const { child, words } = this.fork();
+    const answer = answerOf(child, words);
     // Awaited below; until then its rejection is not lost.
     answer.catch(() => undefined);
     const group = child.pid;
     if (group === undefined) return answer;
-    const stopWords = this.speak(child);
     child.once('exit', () => {
-      stopWords();
+      words.stop();
       this.ledger.remove(group);
     });
+    words.start(child.stdio[WORD_FD] as unknown as NodeJS.WritableStream);
     const onAbort = (): void => {
       this.abort(child, group, signal);
     };
@@ -109,15 +110,15 @@ export class ChildIsolation implements Isolation {
     }
   }
 
-  private fork(): ChildProcess {
-    const { clock, leaseLeftMs, childEntry } = this.deps;
-    const deadlineMs = clock.monotonicMs() + leaseLeftMs();
+  private fork(): { readonly child: ChildProcess; readonly words: Words } {
+    const words = new Words(this.deps);
     try {
-      return fork(childEntry, [String(deadlineMs)], {
+      const child = fork(this.deps.childEntry, [String(words.grantedMs)], {
         detached: true,
         stdio: ['ignore', 'ignore', 'ignore', 'ipc', 'pipe'],
         serialization: 'json',
       });
+      return { child, words };
     } catch (thrown) {
       throw new NotBegunError('the process of the task could not start', { cause: thrown });
     }
@@ -132,21 +133,41 @@ export class ChildIsolation implements Isolation {
     });
     child.once('exit', cancelKill);
   }
+}
 
-  private speak(child: ChildProcess): () => void {
-    const { clock, leaseLeftMs, wordMs } = this.deps;
-    const pipe = child.stdio[WORD_FD] as unknown as NodeJS.WritableStream;
+/** The words of the node to one child: until when it may live. */
+class Words {
+  /** The instant that was granted last. */
+  grantedMs: number;
+  private readonly deps: IsolationDeps;
+  private wasLate = false;
+  private cancel: () => void = () => undefined;
+
+  constructor(deps: IsolationDeps) {
+    this.deps = deps;
+    this.grantedMs = deps.clock.monotonicMs() + deps.leaseLeftMs();
+  }
+
+  /** Whether the child had to end itself: an instant passed before a later one was granted. */
+  get haveEnded(): boolean {
+    return this.wasLate || this.deps.clock.monotonicMs() >= this.grantedMs;
+  }
+
+  start(pipe: NodeJS.WritableStream): void {
     // The child's end closes with the child; its exit is what counts.
     pipe.on('error', () => undefined);
-    let cancel: () => void = () => undefined;
+    const { clock, leaseLeftMs, wordMs } = this.deps;
     const next = (): void => {
-      pipe.write(`${String(clock.monotonicMs() + leaseLeftMs())}\n`);
-      cancel = clock.after(wordMs, next);
+      this.wasLate = this.haveEnded;
+      this.grantedMs = clock.monotonicMs() + leaseLeftMs();
+      pipe.write(`${String(this.grantedMs)}\n`);
+      this.cancel = clock.after(wordMs, next);
     };
     next();
-    return () => {
-      cancel();
-    };
+  }
+
+  stop(): void {
+    this.cancel();
   }
 }
 
@@ -155,7 +176,7 @@ function send(child: ChildProcess, message: ToChild): void {
   if (child.connected) child.send(message, () => undefined);
 }
 
-function answerOf(child: ChildProcess): Promise<string> {
+function answerOf(child: ChildProcess, words: Words): Promise<string> {
   return new Promise((resolve, reject) => {
     // What else a handler may send is its own business.
     child.on('message', (message: FromChild) => {
@@ -168,6 +189,7 @@ function answerOf(child: ChildProcess): Promise<string> {
       reject(new NotBegunError('the process of the task could not start', { cause }));
     });
     child.once('exit', (code, signal) => {
+      if (words.haveEnded) reject(new Interruption('lease_lost'));
       const how = signal === null ? `with code ${String(code)}` : `by ${signal}`;
       reject(new ProcessDiedError(`the process of the task ended ${how}`));
     });
