@@ -268,10 +268,12 @@ export class Worker {
     const outcome = await executor.execute({ ...lease, work, deaths });
     this.settle(lease, outcome);
     this.takeSlots(-1);
-    const [next] = this.slotQueue;
-    if (next === undefined) return;
-    this.slotQueue.delete(next);
-    this.begin(next);
+    // One that is handed back takes no slot: the next in the queue may have it.
+    for (const next of this.slotQueue) {
+      if (this.running >= this.deps.slots) return;
+      this.slotQueue.delete(next);
+      this.begin(next);
+    }
   }
 
   private takeSlots(count: 1 | -1): void {

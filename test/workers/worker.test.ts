@@ -190,6 +190,21 @@ describe('a worker', () => {
     expect(await bench.live(seq)).to.include({ attempt: 0, lease_seq: 2, node_id: null });
   });
 
+  // Seen to fail with a free slot for the first of the queue alone: the second waited for ever.
+  it('leaves nothing in the queue for a slot when the lease is in doubt as one becomes free', async () => {
+    const held = new Held();
+    await open({ handlers: [held], slots: 1 });
+    const sketch = { type: 'held' };
+    const [first = 0, ...others] = await bench.submit(sketch, sketch, sketch);
+    await bench.lease([first, ...others]);
+    await held.hasBegun(1);
+    bench.isLeaseSafe = false;
+    held.begun[0]?.end(null);
+    await bench.settled(first, ...others);
+    expect(held.begun).to.have.length(1);
+    expect(bench.worker.inventory.seqs).to.deep.equal([]);
+  });
+
   // Seen to fail where neither the executor nor the isolation asks the halt.
   it('starts no process for what is interrupted while it is being looked into', async () => {
     await open({
