@@ -6,10 +6,6 @@ import { startCluster } from './cluster.ts';
 /** The timeout of the test bounds how long it looks. */
 const pause = (): Promise<void> => systemClock.sleep(50);
 
-async function untilReadiness(url: string, status: number): Promise<void> {
-  while ((await fetch(`${url}/readyz`)).status !== status) await pause();
-}
-
 async function leaderAt(url: string): Promise<string | null | undefined> {
   return (await clusterAt(url, AbortSignal.timeout(10_000)))?.leader;
 }
@@ -42,10 +38,12 @@ describe('a cluster for tests', function () {
     try {
       const { url, peer, database } = cluster.node('node-1');
       expect(database.connections()).to.be.greaterThan(0);
-      database.pause();
-      await untilReadiness(url, 503);
+      database.pause('to-client');
+      const held = fetch(`${url}/tasks`);
+      const other = fetch(`${cluster.node('node-2').url}/tasks`);
+      expect(await Promise.race([held, other])).to.equal(await other);
       database.heal();
-      await untilReadiness(url, 200);
+      expect((await held).status).to.equal(200);
       const before = cluster.node('node-1').pid;
       const after = await cluster.restart('node-1');
       expect(after.pid).not.to.equal(before);
