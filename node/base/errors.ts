@@ -71,6 +71,12 @@ export const errors = {
       details: { retryAfterS: 1 },
       cause,
     }),
+  databaseNotPrimary: (found: string): AppError =>
+    new AppError('database_not_primary', `the database that answers is not the primary: ${found}`, {
+      httpStatus: 503,
+      retryable: true,
+      details: { retryAfterS: 1 },
+    }),
   lockSessionUnsafe: (found: string): AppError =>
     new AppError(
       'lock_session_unsafe',

@@ -5,6 +5,8 @@ import { fullJitterMs } from '../base/backoff.ts';
 import type { Clock, Rng } from '../base/clock.ts';
 import { AppError, errors, toError } from '../base/errors.ts';
 import { COLUMN_TYPES } from './column-types.ts';
+import { ANY_PRIMARY, identityOrThrow, SERVER_COLUMNS } from './primary.ts';
+import type { ServerRow, Servers } from './primary.ts';
 
 /**
  * A bounded pool of sessions for the faces of a node. The leader's lock and its fenced writes have
@@ -17,6 +19,9 @@ import { COLUMN_TYPES } from './column-types.ts';
  * A lost connection, a refused one and an ended statement become `database_unavailable`; a deadlock
  * and a failed serialization are tried again. All other errors of PostgreSQL are bugs of ours.
  *
+ * A session is lent only where its server is the primary of the present era (primary.ts), and is cut,
+ * idle or at work, when that era is over.
+ *
  * What it does not promise: to know how a COMMIT ended whose answer never came. That is
  * `CommitUnknownError`, and whoever ran the transaction must look for its rows.
  */
@@ -26,6 +31,8 @@ export interface DatabaseSettings {
   readonly name: string;
   readonly clock: Clock;
   readonly rng: Rng;
+  /** Where a session asks whether the server it reached is the one; without it any primary is. */
+  readonly servers?: Servers;
   readonly connectionsMax?: number;
   readonly connectTimeoutMs?: number;
   readonly statementTimeoutMs?: number;
@@ -68,12 +75,16 @@ export class Database implements Session {
   readonly #clock: Clock;
   readonly #rng: Rng;
   readonly #deadlineMs: number;
+  readonly #connectTimeoutMs: number;
+  readonly #servers: Servers;
 
   constructor(settings: DatabaseSettings) {
-    const { url, name, clock, rng, ...given } = settings;
+    const { url, name, clock, rng, servers = ANY_PRIMARY, ...given } = settings;
     const limits = { ...DEFAULTS, ...given };
     this.#clock = clock;
     this.#rng = rng;
+    this.#servers = servers;
+    this.#connectTimeoutMs = limits.connectTimeoutMs;
     this.#deadlineMs = limits.statementTimeoutMs + 1000;
     this.#pool = new pg.Pool({
       connectionString: url,
@@ -88,6 +99,16 @@ export class Database implements Session {
       idle_in_transaction_session_timeout: limits.statementTimeoutMs,
       options: SESSION_OPTIONS,
       types: COLUMN_TYPES,
+      verify: (client, done) => {
+        this.#joinEra(client).then(
+          () => {
+            done();
+          },
+          (thrown: unknown) => {
+            done(toError(thrown));
+          },
+        );
+      },
     });
     // An idle session that ends is no news: the pool has dropped it, the next caller opens another.
     this.#pool.on('error', () => undefined);
@@ -118,6 +139,27 @@ export class Database implements Session {
   /** Ends every session, at the latest when its statement's deadline has passed. */
   async stop(): Promise<void> {
     await this.#pool.end();
+  }
+
+  /** One question to the server of a new session, before anybody gets to use it. */
+  async #joinEra(client: PoolClient): Promise<void> {
+    // The pool does not listen while a session is on its way to a caller.
+    client.on('error', () => undefined);
+    const cancelDeadline = this.#clock.after(this.#connectTimeoutMs, () => {
+      destroySocket(client);
+    });
+    try {
+      const { rows } = await client.query<ServerRow>(`select ${SERVER_COLUMNS}`);
+      const leave = this.#servers.meet(identityOrThrow(rows[0])).onOver(() => {
+        destroySocket(client);
+      });
+      client.once('end', leave);
+    } catch (thrown) {
+      destroySocket(client);
+      throw thrown;
+    } finally {
+      cancelDeadline();
+    }
   }
 
   async #transactionOnce<T>(
@@ -154,7 +196,7 @@ export class Database implements Session {
     try {
       client = await this.#pool.connect();
     } catch (thrown) {
-      throw errors.databaseUnavailable(thrown);
+      throw thrown instanceof AppError ? thrown : errors.databaseUnavailable(thrown);
     }
     // Without a listener the loss of a connection between two statements would end the process.
     let fault: Error | undefined;
@@ -255,18 +297,19 @@ function isConnectionFault(thrown: unknown): boolean {
   return state !== undefined && (state.startsWith('08') || SESSION_ENDED.has(state));
 }
 
-/** admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, the idle timeouts. */
-const SESSION_ENDED = new Set(['57P01', '57P02', '57P03', '57P04', '57P05', '25P03', '25P04']);
+/**
+ * admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, the idle timeouts, and a server
+ * that takes no writes any more: it has given its office away.
+ */
+const SESSION_ENDED = new Set('57P01 57P02 57P03 57P04 57P05 25P03 25P04 25006'.split(' '));
 
 /**
  * Classes of SQLSTATE in which the same request may succeed later: connection exceptions (08),
- * insufficient resources (53), operator intervention and timeouts (57), a lock not gotten (55P03), a
- * read-only server after a failover (25006), and I/O errors (58).
+ * insufficient resources (53), operator intervention and timeouts (57), a lock not gotten (55P03), and
+ * I/O errors (58).
  */
 function isUnavailable(thrown: unknown): boolean {
   if (isConnectionFault(thrown)) return true;
   const state = sqlState(thrown);
-  return (
-    state !== undefined && (/^(53|57|58)/.test(state) || state === '55P03' || state === '25006')
-  );
+  return state !== undefined && (/^(53|57|58)/.test(state) || state === '55P03');
 }

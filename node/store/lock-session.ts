@@ -7,6 +7,8 @@ import type { Term } from '../base/ids.ts';
 import type { LeaderView } from '../core/election-events.ts';
 import type { Timings } from '../core/timings.ts';
 import { proveSession } from './lock-proof.ts';
+import { ANY_PRIMARY, identityOrThrow, SERVER_COLUMNS } from './primary.ts';
+import type { ServerRow, Servers } from './primary.ts';
 
 /**
  * The connection that holds the leader's lock: a session advisory lock of PostgreSQL, which the
@@ -40,6 +42,8 @@ export interface LockSessionSettings {
   readonly incarnation: string;
   readonly clock: Clock;
   readonly timings: Timings;
+  /** Where a session asks whether the server it reached is the one; without it any primary is. */
+  readonly servers?: Servers;
 }
 
 /** The identity that a bump writes into the term row. */
@@ -86,7 +90,8 @@ select pg_backend_pid() as pid,
   set_config('tcp_keepalives_idle', '5', false),
   set_config('tcp_keepalives_interval', '1', false),
   set_config('tcp_keepalives_count', '3', false),
-  set_config('tcp_user_timeout', '5000', false)`,
+  set_config('tcp_user_timeout', '5000', false),
+  ${SERVER_COLUMNS}`,
 };
 
 const TERM_COLUMNS = `
@@ -145,7 +150,7 @@ returning pg_backend_pid() as pid,
 };
 
 /** A row of any of the statements above; bigints come as decimal strings. */
-interface Row {
+interface Row extends Partial<ServerRow> {
   readonly pid: number;
   readonly taken?: boolean;
   readonly term?: string | null;
@@ -231,8 +236,9 @@ export class LockSession {
     const { timings } = this.#settings;
     await this.#connect();
     const followerIdleMs = FOLLOWER_IDLE_PAUSES * timings.followMs;
-    await this.ask(SET_UP, [STATEMENT_TIMEOUT_MS, LOCK_TIMEOUT_MS, followerIdleMs]);
+    const row = await this.ask(SET_UP, [STATEMENT_TIMEOUT_MS, LOCK_TIMEOUT_MS, followerIdleMs]);
     try {
+      this.#joinEra(row);
       await this.#prove(this);
     } catch (error) {
       this.#end(toError(error).message);
@@ -310,6 +316,15 @@ export class LockSession {
     // Connecting would bring a destroyed socket back to life.
     if (this.#endReason !== null) throw new Error(this.#endReason);
     await this.#withDeadline('connecting', this.#client.connect(), CONNECT_MS);
+  }
+
+  /** Refuses a standby and a primary of the past; ends the session with the era of its server. */
+  #joinEra(row: Row): void {
+    const era = (this.#settings.servers ?? ANY_PRIMARY).meet(identityOrThrow(row));
+    const leave = era.onOver(() => {
+      this.#end('its server is the primary no more');
+    });
+    void this.ended.then(leave);
   }
 
   /** Closes the socket with this reason, unless it was closed before; returns it as an error. */

@@ -2,6 +2,8 @@ import { Client } from 'pg';
 import type { Clock } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
 import { COLUMN_TYPES } from './column-types.ts';
+import { ANY_PRIMARY, identityOrThrow, SERVER_COLUMNS } from './primary.ts';
+import type { ServerRow, Servers } from './primary.ts';
 
 /**
  * One pipelined connection for the hot statements of a role: several statements may be under way, the
@@ -11,12 +13,17 @@ import { COLUMN_TYPES } from './column-types.ts';
  *
  * Every statement has a deadline on the monotonic clock. When it passes, the socket is destroyed,
  * because a client whose query timed out is half dead (node-postgres#3399).
+ *
+ * A connection is used only where its server is the primary of the present era (primary.ts), and is cut
+ * when that era is over.
  */
 export interface PipelineSettings {
   readonly url: string;
   readonly applicationName: string;
   readonly statementTimeoutMs: number;
   readonly clock: Clock;
+  /** Where a connection asks whether the server it reached is the one; without it any primary is. */
+  readonly servers?: Servers;
 }
 
 /** A prepared statement: `name` is unique per text, `file.function`. */
@@ -120,12 +127,27 @@ export class Pipeline {
     client.on('end', onLost);
     try {
       await client.connect();
+      await this.joinEra(client, onLost);
     } catch (thrown) {
       onLost();
       destroySocket(client);
       throw toError(thrown);
     }
     return client;
+  }
+
+  /** One question to the server, before the first statement of a role. */
+  private async joinEra(client: Client, onLost: () => void): Promise<void> {
+    const { clock, servers = ANY_PRIMARY } = this.settings;
+    const cancel = clock.after(CONNECT_DEADLINE_MS, () => {
+      destroySocket(client);
+    });
+    const { rows } = await client.query<ServerRow>(`select ${SERVER_COLUMNS}`).finally(cancel);
+    const leave = servers.meet(identityOrThrow(rows[0])).onOver(() => {
+      onLost();
+      destroySocket(client);
+    });
+    client.once('end', leave);
   }
 
   private async withDeadline<T>(
@@ -140,10 +162,21 @@ export class Pipeline {
     });
     try {
       return await answer;
+    } catch (thrown) {
+      if (isReadOnly(thrown)) {
+        this.forget(opened);
+        destroySocket(client);
+      }
+      throw thrown;
     } finally {
       cancel();
     }
   }
+}
+
+/** A server that takes no writes any more has given its office away: the next session looks anew. */
+function isReadOnly(thrown: unknown): boolean {
+  return (thrown as { code?: unknown } | null)?.code === '25006';
 }
 
 /** Whether a statement was refused for what it carried (SQLSTATE classes 22 and 23, and 54). */

@@ -289,6 +289,19 @@ describe('a node whose database goes away', () => {
     expect((await api.rowCounts())['task']).to.equal(2);
   });
 
+  it('answers 503 by a code of its own where the server that it reaches takes no writes', async () => {
+    const alter = (value: string): Promise<unknown> =>
+      api.rows(`do $$ begin execute format(
+        'alter database %I set default_transaction_read_only = ${value}', current_database()); end $$`);
+    await alter('on');
+    const answer = await api.post('/tasks', { id: 'a', type: 'noop' });
+    expect(answer.status).to.equal(503);
+    expect(answer.headers.get('retry-after')).to.equal('1');
+    expect(answer.body).to.include({ code: 'database_not_primary' });
+    await alter('off');
+    expect((await api.post('/tasks', { id: 'a', type: 'noop' })).status).to.equal(201);
+  });
+
   it('does not hang on a connection that is open and silent', async () => {
     await api.post('/tasks', { id: 'a', type: 'noop' });
     proxy.isSilent = true;

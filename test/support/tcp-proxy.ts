@@ -8,6 +8,11 @@ import type { AddressInfo } from 'node:net';
  */
 export type Direction = 'to-target' | 'to-client' | 'both';
 
+export interface Target {
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface TcpProxy {
   readonly host: string;
   readonly port: number;
@@ -18,6 +23,8 @@ export interface TcpProxy {
   resume(): void;
   /** Resets every connection, on both sides. New ones are welcome. */
   cutAll(): void;
+  /** From now on new connections lead there; those that are open stay where they are. */
+  leadTo(target: Target): void;
   /** Every byte takes `ms` longer, each way, those under way included. */
   delay(ms: number): void;
   /**
@@ -32,9 +39,7 @@ export interface TcpProxy {
   close(): Promise<void>;
 }
 
-export async function createTcpProxy(options: {
-  readonly target: { readonly host: string; readonly port: number };
-}): Promise<TcpProxy> {
+export async function createTcpProxy(options: { readonly target: Target }): Promise<TcpProxy> {
   const proxy = new FaultyProxy(options.target);
   await proxy.listen();
   return proxy;
@@ -45,13 +50,13 @@ const HELD_BYTES_MAX = 16 * 1024 * 1024;
 
 class FaultyProxy implements TcpProxy {
   readonly host = '127.0.0.1';
-  private readonly target: { readonly host: string; readonly port: number };
+  private target: Target;
   private readonly server: net.Server;
   private readonly pairs = new Set<Pair>();
   readonly faults = { toTarget: false, toClient: false, delayMs: 0 };
   private trap: { text: string; onLost: () => void } | undefined;
 
-  constructor(target: { readonly host: string; readonly port: number }) {
+  constructor(target: Target) {
     this.target = target;
     this.server = net.createServer({ allowHalfOpen: true }, (client) => {
       this.onConnection(client);
@@ -89,6 +94,10 @@ class FaultyProxy implements TcpProxy {
     for (const pair of this.pairs) pair.cut();
   }
 
+  leadTo(target: Target): void {
+    this.target = target;
+  }
+
   delay(ms: number): void {
     this.faults.delayMs = ms;
     this.pumpAll();
@@ -121,7 +130,8 @@ class FaultyProxy implements TcpProxy {
   }
 
   private onConnection(client: net.Socket): void {
-    const target = net.connect({ ...this.target, allowHalfOpen: true });
+    const { host, port } = this.target;
+    const target = net.connect({ host, port, allowHalfOpen: true });
     const pair = new Pair(client, target, this.faults, (sent) => {
       if (this.trap === undefined || !sent.includes(this.trap.text)) return;
       pair.toClient.lose(this.trap.onLost);
