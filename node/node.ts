@@ -2,6 +2,7 @@ import { ApiServer } from './api/server.ts';
 import { systemClock, systemRng } from './base/clock.ts';
 import { toError } from './base/errors.ts';
 import { advertisedBy, databaseHomeOf, type Config } from './config.ts';
+import type { Handler } from './core/handler.ts';
 import { Feed } from './feed.ts';
 import { builtInHandlers } from './handlers/built-in.ts';
 import { Lives } from './lives.ts';
@@ -37,6 +38,18 @@ export interface RunningNode {
   readonly finished: Promise<void>;
 }
 
+/** What tasks run: here, and in the processes of those that run alone. */
+export interface TaskCode {
+  readonly handlers: readonly Handler[];
+  /** A module that runs `runChild` with the same handlers. */
+  readonly childEntry: URL;
+}
+
+const BUILT_IN: TaskCode = {
+  handlers: builtInHandlers,
+  childEntry: new URL(import.meta.url.replace(/node\.(ts|js)$/, 'task-child.$1')),
+};
+
 /** What a peer gets to read the goodbye. */
 const FAREWELL_MS = 1000;
 /**
@@ -45,14 +58,14 @@ const FAREWELL_MS = 1000;
  */
 const SETTLE_MS = 4000;
 
-export async function startNode(config: Config): Promise<RunningNode> {
+export async function startNode(config: Config, code = BUILT_IN): Promise<RunningNode> {
   const { name } = config;
   const log = createLogger({
     level: config.logLevel,
     format: config.logFormat,
     fields: { node: name },
   });
-  const node = new Node(config, log);
+  const node = new Node(config, log, code);
   try {
     await node.start();
   } catch (thrown) {
@@ -66,6 +79,7 @@ class Node implements RunningNode {
   readonly finished: Promise<void>;
   private readonly config: Config;
   private readonly log: Logger;
+  private readonly code: TaskCode;
   private readonly metrics = new Metrics();
   private readonly feed = new Feed(() => this.lives?.current?.contact);
   private readonly hasStopped: () => void;
@@ -79,9 +93,10 @@ class Node implements RunningNode {
   private databaseUrl = '';
   private stopping: Promise<void> | undefined;
 
-  constructor(config: Config, log: Logger) {
+  constructor(config: Config, log: Logger, code: TaskCode) {
     this.config = config;
     this.log = log;
+    this.code = code;
     let hasStopped = (): void => undefined;
     this.finished = new Promise((resolve) => {
       hasStopped = resolve;
@@ -210,13 +225,14 @@ class Node implements RunningNode {
   }
 
   private createLives(): Lives {
-    const { config, log, metrics, databaseUrl, feed } = this;
+    const { config, log, metrics, databaseUrl, feed, code } = this;
+    const { name } = config;
     return new Lives({
       config,
       log,
       metrics,
-      surroundings: realSurroundings({ databaseUrl, name: config.name, log }),
-      handlers: builtInHandlers,
+      surroundings: realSurroundings({ databaseUrl, name, log, childEntry: code.childEntry }),
+      handlers: code.handlers,
       addresses: this.addresses,
       version: VERSION,
       isStopping: () => this.stopping !== undefined,

@@ -53,9 +53,12 @@ export interface RealDeps {
   /** The name of the node: sessions show as `skein/<role>/<name>`. */
   readonly name: string;
   readonly log: LogPort;
+  /** The module that the child process of a task runs. */
+  readonly childEntry: URL;
 }
 
-export function realSurroundings({ databaseUrl, name, log }: RealDeps): Surroundings {
+export function realSurroundings(deps: RealDeps): Surroundings {
+  const { databaseUrl, name, log, childEntry } = deps;
   const clock = systemClock;
   const identity = ownIdentity();
   return {
@@ -79,10 +82,6 @@ export function realSurroundings({ databaseUrl, name, log }: RealDeps): Surround
       return () => sessions.create();
     },
     dial: (options) => dialLeader({ ...options, clock, log }),
-    isolate: (deps) =>
-      new ChildIsolation({
-        ...deps,
-        childEntry: new URL(import.meta.url.replace(/surroundings\.(ts|js)$/, 'task-child.$1')),
-      }),
+    isolate: (isolation) => new ChildIsolation({ ...isolation, childEntry }),
   };
 }
