@@ -114,6 +114,16 @@ export class Incarnation {
     return this.elector.role === 'leader';
   }
 
+  /** Until when this node may act as the leader, on its own clock; null where it does not lead. */
+  get leadsUntilMs(): number | null {
+    return this.elector.leadsUntilMs;
+  }
+
+  /** Leases that this node may still settle. */
+  get heldCount(): number {
+    return this.worker.inventory.seqs.length;
+  }
+
   /** A node's stream has arrived at this process. */
   accept(link: LinkToNode): LinkHandlers | { readonly refused: string } {
     if (this.term === undefined || !this.isLeader) return { refused: 'not the leader' };

@@ -88,6 +88,11 @@ export class Elector {
     return roleOf(this.#state);
   }
 
+  /** Until when this node may act as the leader, on its own clock; null where it does not lead. */
+  get leadsUntilMs(): number | null {
+    return trustedUntilMs(this.#state);
+  }
+
   /** The highest term seen: by this node's session, or told to `observeTerm`. */
   get termSeen(): Term {
     return this.#state.termSeen;

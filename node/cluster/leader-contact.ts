@@ -237,6 +237,8 @@ export class LeaderContact {
   private beat(): void {
     const { current, deps } = this;
     if (current === undefined) return;
+    const told = this.teller.tellOverdue();
+    if (told !== undefined) current.stream.send({ told });
     this.lastBeatMs = deps.clock.monotonicMs();
     current.heartbeats += 1;
     current.sentAtMs.set(current.heartbeats, this.lastBeatMs);

@@ -11,13 +11,15 @@ export interface ToldOutcome {
 }
 
 /**
- * What this node has settled and no leader has acknowledged. It is told again on each new stream, until
- * a leader of the current term says that it is applied. Bounded by the leases of the node: without a
+ * What this node has settled and no leader has acknowledged. It is told again on each new stream, and
+ * with a heartbeat where it has waited since the one before, until a leader of the current term says that
+ * it is applied. Bounded by the leases of the node: without a
  * leader there are no new ones.
  */
 export class Teller {
   private pending: { readonly number: number; readonly outcomes: readonly ToldOutcome[] }[] = [];
   private lastNumber = 0;
+  private oldestAtLastBeat: number | undefined;
 
   get size(): number {
     return this.pending.reduce((sum, { outcomes }) => sum + outcomes.length, 0);
@@ -31,6 +33,15 @@ export class Teller {
 
   acknowledge(through: number): void {
     this.pending = this.pending.filter(({ number }) => number > through);
+  }
+
+  /** Called at each heartbeat: everything pending, where the oldest was so at the last one already. */
+  tellOverdue(): Told | undefined {
+    const oldest = this.pending[0]?.number;
+    const isOverdue = oldest !== undefined && oldest === this.oldestAtLastBeat;
+    const told = isOverdue ? this.tellAgain() : undefined;
+    this.oldestAtLastBeat = this.pending[0]?.number;
+    return told;
   }
 
   /** Everything pending as one message of a new number, for a new stream; undefined for nothing. */

@@ -66,6 +66,11 @@ export interface LeaderDeps {
 /** The longest sleep of an idle loop: it must show progress more often than `progressMs`. */
 const IDLE_MS = 200;
 const HOUSEKEEPING_MS = 1000;
+/**
+ * A leader that no node reaches, itself included, for so many renewals leaves the office: its lock and
+ * its database are well, and nothing would ever run.
+ */
+const UNREACHED_RENEWALS = 5;
 
 export class LeaderLoop {
   private readonly deps: LeaderDeps;
@@ -161,14 +166,19 @@ export class LeaderLoop {
     done();
   }
 
-  /** A word on each stream, and the gauges. */
+  /** A word on each stream, the gauges, and whether anybody hears. */
   private async keepHouse(): Promise<void> {
     const { clock, timings, metrics } = this.deps;
     const { signal } = this.leadership;
     let gaugesMs = -Infinity;
+    let reachedMs = clock.monotonicMs();
     await untilDone(signal, async () => {
       while (!signal.aborted) {
         this.roster.beat();
+        if (!this.roster.isEmpty) reachedMs = clock.monotonicMs();
+        else if (clock.monotonicMs() - reachedMs > UNREACHED_RENEWALS * timings.renewMs) {
+          this.deps.onDeposed('no node reaches this leader');
+        }
         if (clock.monotonicMs() - gaugesMs >= HOUSEKEEPING_MS) {
           gaugesMs = clock.monotonicMs();
           const { tasks, ready, leased } = this.scheduler.counts;

@@ -100,6 +100,11 @@ export class Roster {
     return { alive: this.seats.size - draining, draining };
   }
 
+  /** Whether no node has a stream to this leader. */
+  get isEmpty(): boolean {
+    return this.seats.size === 0;
+  }
+
   isLinked(nodeId: number): boolean {
     return this.seats.has(nodeId);
   }

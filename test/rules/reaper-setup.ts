@@ -5,7 +5,8 @@ import { Mailbox } from '../../node/leader/mailbox.ts';
 import type { NodeRow, ProcessesPort, ReaderPort, WriterPort } from '../../node/leader/ports.ts';
 import { Reaper } from '../../node/leader/reaper.ts';
 import type { Roster } from '../../node/leader/roster.ts';
-import { ModelClock, seededRng } from '../scheduler/model-clock.ts';
+import { ModelClock } from '../scheduler/model-clock.ts';
+import { seededRng } from '../support/seeded-rng.ts';
 
 export const NODE_ROW: NodeRow = {
   ...{ nodeId: 1, name: 'node-1', state: 'alive', isExpired: true, leaseUntilMs: 5 },

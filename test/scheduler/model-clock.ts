@@ -1,16 +1,4 @@
-import type { Clock, Rng } from '../../node/base/clock.ts';
-
-export function seededRng(seed: number): Rng {
-  let state = seed >>> 0;
-  return {
-    random: () => {
-      state = (state + 0x6d2b79f5) >>> 0;
-      let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-      mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-      return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-    },
-  };
-}
+import type { Clock } from '../../node/base/clock.ts';
 
 /** Time that stands still until it is told to pass. */
 export class ModelClock implements Clock {

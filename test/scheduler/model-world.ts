@@ -9,7 +9,8 @@ import type { Aborts, FromLeader, Grants, Hello } from '../../node/core/messages
 import { LAN } from '../../node/core/timings.ts';
 import { LeaderLoop } from '../../node/leader/loop.ts';
 import type { LogPort, ReaderPort, RenewerPort, WriterPort } from '../../node/leader/ports.ts';
-import { ModelClock, seededRng } from './model-clock.ts';
+import { seededRng } from '../support/seeded-rng.ts';
+import { ModelClock } from './model-clock.ts';
 import { DeposedError, ModelDatabase } from './model-database.ts';
 import { Connection, Wire } from './model-wires.ts';
 

@@ -1,0 +1,3 @@
+import { serveCampaign } from './campaign.ts';
+
+serveCampaign();

@@ -1,0 +1,141 @@
+import { toError } from '../../node/base/errors.ts';
+import { FatalError } from '../../node/core/handler.ts';
+import { ProcessDiedError, type Isolation } from '../../node/worker/executor.ts';
+import { GroupLedger } from '../../node/worker/group-ledger.ts';
+import type { IsolationDeps } from '../../node/worker/isolate.ts';
+import type { Work } from '../../node/worker/ports.ts';
+import { planOf } from './plan.ts';
+import type { SimNode } from './sim-node.ts';
+import type { World } from './world.ts';
+
+/**
+ * node/worker/isolate.ts in the simulated world: a child is a process of its own, which does not freeze
+ * with its node, runs on when its node dies, and ends itself at the instant that its node last told it.
+ */
+export class SimIsolation {
+  private readonly world: World;
+  private readonly node: SimNode;
+
+  constructor(world: World, node: SimNode) {
+    this.world = world;
+    this.node = node;
+  }
+
+  with(deps: Omit<IsolationDeps, 'childEntry'>): Isolation {
+    const ledger = new GroupLedger(deps);
+    const groups = new Set<number>();
+    return {
+      run: (work, attempt, fencingToken, signal) => {
+        const child = this.world.fork();
+        groups.add(child.pid);
+        const stopWords = this.speak(child.pid, deps);
+        child.onExit(() => {
+          stopWords();
+          groups.delete(child.pid);
+          ledger.remove(child.pid);
+        });
+        return this.runOne(child.pid, { work, attempt, fencingToken }, signal, deps, ledger);
+      },
+      stop: () => {
+        for (const group of groups) this.world.killGroup(group);
+        ledger.stop();
+      },
+    };
+  }
+
+  private async runOne(
+    pid: number,
+    task: { readonly work: Work; readonly attempt: number; readonly fencingToken: number },
+    signal: AbortSignal,
+    { graceMs }: Pick<IsolationDeps, 'graceMs'>,
+    ledger: GroupLedger,
+  ): Promise<string> {
+    const { world, node } = this;
+    const child = world.processOf(pid);
+    const { work, attempt, fencingToken } = task;
+    const died = new Promise<never>((_, reject) => {
+      child.onExit(() => {
+        node.process.deliver(() => {
+          reject(new ProcessDiedError('the process of the task ended'));
+        });
+      });
+    });
+    died.catch(() => undefined);
+    const aborted = new AbortController();
+    const onAbort = (): void => {
+      child.deliver(() => {
+        aborted.abort(signal.reason);
+      });
+      node.process.clock.after(graceMs, () => world.killGroup(pid));
+    };
+    try {
+      await Promise.race([ledger.add(pid, signal), died]);
+      signal.throwIfAborted();
+      signal.addEventListener('abort', onAbort, { once: true });
+      return await Promise.race([this.runInChild(pid, work, attempt, fencingToken, aborted), died]);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      world.killGroup(pid);
+    }
+  }
+
+  private runInChild(
+    pid: number,
+    work: Work,
+    attempt: number,
+    fencingToken: number,
+    aborted: AbortController,
+  ): Promise<string> {
+    const { world, node } = this;
+    const child = world.processOf(pid);
+    return new Promise((resolve, reject) => {
+      const answer = (act: () => void): void => {
+        node.process.deliver(act);
+      };
+      child.deliver(() => {
+        const end = world.history.begin(child, work.id, fencingToken, true);
+        child.onExit(end);
+        world.history.count('ran in a process of its own');
+        const plan = planOf(JSON.parse(work.payload ?? '{}'));
+        void child.clock.sleep(plan.ms, aborted.signal).then(
+          () => {
+            end();
+            if (plan.kills) child.crash();
+            else if (plan.failures < 0) answer(() => reject(new FatalError('fatal', 'as planned')));
+            else if (attempt > plan.failures) answer(() => resolve(String(attempt)));
+            else answer(() => reject(new Error('as planned')));
+          },
+          (error: unknown) => {
+            end();
+            answer(() => reject(toError(error)));
+          },
+        );
+      });
+    });
+  }
+
+  /** The child's dead-man thread: each word is an instant until which it may live. */
+  private speak(pid: number, { clock, leaseLeftMs, wordMs }: Omit<IsolationDeps, 'childEntry'>) {
+    const child = this.world.processOf(pid);
+    let cancelEnd: () => void = () => undefined;
+    let cancelNext: () => void = () => undefined;
+    const next = (): void => {
+      const leftMs = leaseLeftMs();
+      cancelEnd();
+      cancelEnd = child.clock.after(leftMs, () => {
+        this.world.history.count('a child ended itself');
+        child.crash();
+      });
+      cancelNext = clock.after(wordMs, next);
+    };
+    next();
+    // The pipe to a node that is gone ends: the child sees it in an instant.
+    this.node.process.onExit(() => {
+      if (this.world.rng.random() < 0.5) child.clock.after(1, () => child.crash());
+    });
+    return () => {
+      cancelEnd();
+      cancelNext();
+    };
+  }
+}

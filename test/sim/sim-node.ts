@@ -1,0 +1,175 @@
+import type { Rng } from '../../node/base/clock.ts';
+import { toError } from '../../node/base/errors.ts';
+import { FatalError, type Handler } from '../../node/core/handler.ts';
+import { LAN } from '../../node/core/timings.ts';
+import type { LinkHandlers, LinkToNode, LogPort } from '../../node/leader/ports.ts';
+import { Lives } from '../../node/lives.ts';
+import type { Row } from '../../node/store/pipeline.ts';
+import type { Surroundings } from '../../node/surroundings.ts';
+import { SimConnection, SimLockSession, type DatabaseRoute } from './database-wire.ts';
+import type { History } from './history.ts';
+import { SimIsolation } from './isolation.ts';
+import type { PeerPlace } from './peer-wire.ts';
+import { planOf } from './plan.ts';
+import type { SimProcess } from './process.ts';
+import type { World } from './world.ts';
+
+/**
+ * A node of the simulation: the composition that runs for real (node/lives.ts and all below it), in a
+ * process of the simulated world. Its REST is the clients' way to the database, nothing more.
+ */
+const METRICS = {
+  leaderGauges: () => undefined,
+  clearLeaderGauges: () => undefined,
+  leasesReclaimed: () => undefined,
+  committed: () => undefined,
+  tasksFinished: () => undefined,
+  staleOutcomes: () => undefined,
+  setSlots: () => undefined,
+  setTerm: () => undefined,
+  setLeader: () => undefined,
+  electionWon: () => undefined,
+};
+const API_STATEMENT_MS = 3000;
+const REGISTER_PAUSE_MS = 300;
+
+export interface NodeFacts {
+  readonly name: string;
+  readonly machine: string;
+  readonly slots: number;
+  readonly types: readonly string[];
+}
+
+export class SimNode implements PeerPlace {
+  readonly facts: NodeFacts;
+  readonly process: SimProcess;
+  readonly lives: Lives;
+  readonly route: DatabaseRoute;
+  readonly isolation: SimIsolation;
+  isStopping = false;
+  private readonly world: World;
+  private readonly api: SimConnection;
+
+  constructor(world: World, facts: NodeFacts, process: SimProcess, route: DatabaseRoute) {
+    this.world = world;
+    this.facts = facts;
+    this.process = process;
+    this.route = route;
+    this.api = new SimConnection(route, API_STATEMENT_MS);
+    this.isolation = new SimIsolation(world, this);
+    this.lives = new Lives({
+      config: { name: facts.name, slots: facts.slots, simulate: false, timings: LAN },
+      surroundings: this.surroundings(),
+      log: world.logOf(facts.name),
+      metrics: METRICS,
+      handlers: facts.types.map((type) => handlerOf(type, world.history, process)),
+      addresses: { httpUrl: `http://${facts.name}`, grpcAddress: facts.name },
+      version: '1',
+      isStopping: () => this.isStopping,
+      onEnded: () => undefined,
+      onTerm: () => undefined,
+    });
+  }
+
+  get history(): History {
+    return this.world.history;
+  }
+
+  /** As a process that starts: it tries until it is registered. */
+  start(): void {
+    const tryOnce = async (): Promise<void> => {
+      while (!this.isStopping) {
+        try {
+          await this.lives.begin();
+          return;
+        } catch (thrown) {
+          this.world.note(this.facts.name, 'could not start yet', { error: toError(thrown) });
+          await this.process.clock.sleep(REGISTER_PAUSE_MS);
+        }
+      }
+    };
+    this.process.deliver(() => void tryOnce());
+  }
+
+  /** SIGTERM; `hurries` for a second one soon after. */
+  stop(drainMs: number, hurries: boolean): void {
+    if (this.isStopping) return;
+    this.isStopping = true;
+    const hurry = new AbortController();
+    if (hurries) {
+      this.process.clock.after(drainMs / 2, () => {
+        hurry.abort(new Error('told twice to stop'));
+      });
+    }
+    const leave = async (): Promise<void> => {
+      await this.lives.drain(drainMs, hurry.signal);
+      await this.lives.end();
+      await this.api.close();
+      this.world.note(this.facts.name, 'has left');
+      this.process.crash();
+    };
+    this.process.deliver(() => {
+      leave().catch((thrown: unknown) => {
+        this.world.note(this.facts.name, 'left in disorder', { error: toError(thrown) });
+        this.process.crash();
+      });
+    });
+  }
+
+  accept(link: LinkToNode): LinkHandlers | { readonly refused: string } {
+    return this.lives.accept(link);
+  }
+
+  /** A statement of REST, with what the API does after it. */
+  async ask(name: string, values: readonly unknown[]): Promise<readonly Row[]> {
+    const rows = await this.api.query({ name, text: '' }, values);
+    if (rows.length > 0) this.lives.current?.contact.look();
+    return rows;
+  }
+
+  private surroundings(): Surroundings {
+    const { world, process, route, facts } = this;
+    const rng: Rng = world.rng;
+    return {
+      clock: process.clock,
+      rng,
+      identity: {
+        bootId: facts.machine,
+        pidNamespace: facts.machine,
+        pid: process.pid,
+        pidStarted: String(process.pid),
+      },
+      processes: {
+        isProvenDead: (node) => node.bootId === facts.machine && world.isDead(node.pid),
+        killGroup: (group) => world.killGroup(group),
+      },
+      newIncarnation: () => world.nextIncarnation(),
+      connect: (_role, statementTimeoutMs) => new SimConnection(route, statementTimeoutMs),
+      lockSessions: (_incarnation, timings) => () => new SimLockSession(route, timings),
+      dial: (options) => world.dial(this, options),
+      isolate: (deps) => this.isolation.with(deps),
+    };
+  }
+}
+
+/** Runs as its plan says, in the node's own process. */
+function handlerOf(type: string, history: History, process: SimProcess): Handler {
+  return {
+    type,
+    run: async ({ id, payload }, context) => {
+      const { attempt, fencingToken } = context;
+      const end = history.begin(process, id, fencingToken, false);
+      try {
+        const plan = planOf(payload);
+        await context.sleep(plan.ms);
+        if (attempt <= plan.failures) throw new Error('as planned');
+        if (plan.failures < 0) throw new FatalError('fatal', 'as planned');
+        return attempt;
+      } finally {
+        end();
+      }
+    },
+  };
+}
+
+export type SimLog = LogPort & { child(fields: Readonly<Record<string, unknown>>): LogPort };
