@@ -2,9 +2,11 @@
  * The entry of every npm command: does the set-up that is missing, then the command itself.
  * `node scripts/bootstrap.mjs help` lists them.
  */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { dist, ensureBuilt, ensureInstalled, runCommand, say } from './setup.mjs';
+import { dist, ensureBuilt, ensureInstalled, root, runCommand, say } from './setup.mjs';
 
 const COMMANDS = {
   start: {
@@ -22,6 +24,10 @@ const COMMANDS = {
   'test:full': {
     what: 'the long tests, those in test/full; .ci/run does both',
     run: () => runTests('full'),
+  },
+  simulate: {
+    what: 'the cluster in a simulated world, seed by seed (npm run simulate -- --help)',
+    run: () => runSource('simulate.ts'),
   },
   build: {
     what: 'compile to dist/, where the sources have changed; the others do it by themselves',
@@ -45,6 +51,19 @@ function help() {
     return [short, what];
   });
   for (const [command, what] of [...lines, ...MORE]) console.log(`${command.padEnd(36)}${what}`);
+}
+
+/** A script that is run from its source; the flags of the command are its own. */
+async function runSource(file) {
+  await ensureInstalled();
+  const args = ['--import', 'tsx', path.join(root, 'scripts', file), ...process.argv.slice(2)];
+  const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit' });
+  // Ctrl-C reaches the whole group: the script ends in its own time, and this with it.
+  const heed = () => undefined;
+  process.on('SIGINT', heed);
+  process.on('SIGTERM', () => child.kill('SIGTERM'));
+  const [code] = await once(child, 'exit');
+  process.exitCode = code ?? 1;
 }
 
 async function runTests(kind) {

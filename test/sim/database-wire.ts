@@ -5,11 +5,13 @@ import type { Timings } from '../../node/core/timings.ts';
 import type { Row, Statement } from '../../node/store/pipeline.ts';
 import type { Connection } from '../../node/surroundings.ts';
 import type { Path } from './path.ts';
-import type { Answer, SimServer, SimSession } from './postgres/server.ts';
+import type { SimServer } from './postgres/server.ts';
+import type { Answer, SimSession } from './postgres/session.ts';
 import type { SimProcess } from './process.ts';
 
 /** The way from one process to the server and back. */
 export interface DatabaseRoute {
+  readonly owner: string;
   readonly process: SimProcess;
   readonly server: SimServer;
   readonly toServer: Path;
@@ -98,6 +100,7 @@ class Socket {
   private reach(options: { statementTimeoutMs: number; idleTimeoutMs?: number }): void {
     const { server, process } = this.route;
     this.session = server.connect({
+      owner: this.route.owner,
       statementTimeoutMs: options.statementTimeoutMs,
       onEnded: (reason) => {
         this.back.send(() => {

@@ -5,18 +5,28 @@ import { GroupLedger } from '../../node/worker/group-ledger.ts';
 import type { IsolationDeps } from '../../node/worker/isolate.ts';
 import type { Work } from '../../node/worker/ports.ts';
 import { planOf } from './plan.ts';
-import type { SimNode } from './sim-node.ts';
-import type { World } from './world.ts';
+import type { Rng } from '../../node/base/clock.ts';
+import type { History } from './history.ts';
+import type { SimProcess } from './process.ts';
+
+/** Where children come from. */
+export interface Forks {
+  readonly rng: Rng;
+  readonly history: History;
+  fork(): SimProcess;
+  processOf(pid: number): SimProcess;
+  killGroup(pid: number): boolean;
+}
 
 /**
  * node/worker/isolate.ts in the simulated world: a child is a process of its own, which does not freeze
  * with its node, runs on when its node dies, and ends itself at the instant that its node last told it.
  */
 export class SimIsolation {
-  private readonly world: World;
-  private readonly node: SimNode;
+  private readonly world: Forks;
+  private readonly node: SimProcess;
 
-  constructor(world: World, node: SimNode) {
+  constructor(world: Forks, node: SimProcess) {
     this.world = world;
     this.node = node;
   }
@@ -55,7 +65,7 @@ export class SimIsolation {
     const { work, attempt, fencingToken } = task;
     const died = new Promise<never>((_, reject) => {
       child.onExit(() => {
-        node.process.deliver(() => {
+        node.deliver(() => {
           reject(new ProcessDiedError('the process of the task ended'));
         });
       });
@@ -66,7 +76,7 @@ export class SimIsolation {
       child.deliver(() => {
         aborted.abort(signal.reason);
       });
-      node.process.clock.after(graceMs, () => world.killGroup(pid));
+      node.clock.after(graceMs, () => world.killGroup(pid));
     };
     try {
       await Promise.race([ledger.add(pid, signal), died]);
@@ -90,7 +100,7 @@ export class SimIsolation {
     const child = world.processOf(pid);
     return new Promise((resolve, reject) => {
       const answer = (act: () => void): void => {
-        node.process.deliver(act);
+        node.deliver(act);
       };
       child.deliver(() => {
         const end = world.history.begin(child, work.id, fencingToken, true);
@@ -130,7 +140,7 @@ export class SimIsolation {
     };
     next();
     // The pipe to a node that is gone ends: the child sees it in an instant.
-    this.node.process.onExit(() => {
+    this.node.onExit(() => {
       if (this.world.rng.random() < 0.5) child.clock.after(1, () => child.crash());
     });
     return () => {

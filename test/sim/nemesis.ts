@@ -15,6 +15,8 @@ export class Nemesis {
   private readonly untilMs: number;
   /** Between two faults, on the average. */
   private readonly pauseMs: number;
+  /** A fault that needs time to show what it does lasts until then. */
+  quietUntilMs = 0;
 
   constructor(world: World, untilMs: number, pauseMs: number) {
     this.world = world;
@@ -35,15 +37,18 @@ export class Nemesis {
     if (this.kinds.length > 0) this.next();
   }
 
-  private next(): void {
+  private next(quietMs = 0): void {
     const { world } = this;
-    world.timeline.after(world.draw(0, 2 * this.pauseMs), () => {
+    world.timeline.after(quietMs + world.draw(0, 2 * this.pauseMs), () => {
       if (world.timeline.nowMs > this.untilMs) return;
       const kind = world.pick(this.kinds) as FaultKind;
       world.history.count(`fault: ${kind}`);
       world.note('nemesis', kind);
-      FAULTS[kind](world);
-      this.next();
+      const fault: (world: World) => unknown = FAULTS[kind];
+      const answer = fault(world);
+      const quietMs = typeof answer === 'number' ? answer : 0;
+      this.quietUntilMs = Math.max(this.quietUntilMs, world.timeline.nowMs + quietMs);
+      this.next(quietMs);
     });
   }
 }
@@ -219,7 +224,84 @@ function repeatFrames(world: World): void {
   });
 }
 
+function workerOf(world: World): SimNode | undefined {
+  return world.pick(world.living.filter((node) => node.lives.current?.isLeader !== true));
+}
+
+/** Beyond a lease and its guard, and by then the leader has taken it back. */
+function beyondLease(world: World): number {
+  return world.draw(11_000, 16_000);
+}
+
+/** A worker that wakes up when its leases are others' already. */
+function freezeLong(world: World): number {
+  const victim = workerOf(world);
+  if (victim === undefined) return 0;
+  const ms = beyondLease(world);
+  world.note(victim.facts.name, 'freezes for long');
+  victim.process.freeze();
+  world.history.onFreeze(victim.process);
+  later(world, ms, `${victim.facts.name} thaws`, () => {
+    victim.process.thaw(world.chance(0.5));
+  });
+  return ms + world.draw(0, 3000);
+}
+
+/** A worker that cannot reach anybody until its leases are others' already. */
+function isolateLong(world: World): number {
+  const victim = workerOf(world);
+  if (victim === undefined) return 0;
+  const ms = beyondLease(world);
+  const { name } = victim.facts;
+  const { toServer, toClient } = world.databasePath(name);
+  const leader = leaderOf(world)?.facts.name ?? name;
+  const paths = [toServer, toClient, world.peerPath(name, leader), world.peerPath(leader, name)];
+  world.note(name, 'is cut off for long');
+  for (const path of paths) path.silence();
+  later(world, ms, `${name} is heard again`, () => {
+    for (const path of paths) path.heal();
+  });
+  return ms + world.draw(0, 3000);
+}
+
+/** Somebody dies or freezes at the very moment at which a statement of theirs was committed. */
+function ambush(world: World): void {
+  const isOf = world.pick(['term-writer', 'lease-store', 'node-registry', 'lock-session.bump']);
+  const kills = world.chance(0.5);
+  world.server.onCommitted = (statement, owner) => {
+    if (!statement.startsWith(isOf ?? '')) return;
+    world.server.onCommitted = undefined;
+    const victim = world.living.find((node) => node.facts.name === owner);
+    if (victim === undefined) return;
+    world.note(owner, kills ? 'crashes after a commit' : 'freezes after a commit', { statement });
+    if (kills) {
+      victim.process.crash();
+      world.timeline.after(world.draw(0, 3000), () => {
+        world.restart(victim);
+      });
+      return;
+    }
+    victim.process.freeze();
+    world.history.onFreeze(victim.process);
+    later(world, span(world), `${owner} thaws`, () => {
+      victim.process.thaw(world.chance(0.5));
+    });
+  };
+}
+
+function loseAnswers(world: World): void {
+  world.server.answersLost = world.draw(0.02, 0.3);
+  later(world, span(world), 'answers come again', () => {
+    world.server.answersLost = 0;
+  });
+}
+
+/** Each may answer for how long nothing else should happen. */
 const FAULTS = {
+  'long freeze of a worker': freezeLong,
+  'long isolation of a worker': isolateLong,
+  'ambush at a commit': ambush,
+  'answers of commits lost': loseAnswers,
   crash,
   freeze,
   terminate,

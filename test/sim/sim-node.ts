@@ -5,14 +5,14 @@ import { LAN } from '../../node/core/timings.ts';
 import type { LinkHandlers, LinkToNode, LogPort } from '../../node/leader/ports.ts';
 import { Lives } from '../../node/lives.ts';
 import type { Row } from '../../node/store/pipeline.ts';
-import type { Surroundings } from '../../node/surroundings.ts';
 import { SimConnection, SimLockSession, type DatabaseRoute } from './database-wire.ts';
 import type { History } from './history.ts';
-import { SimIsolation } from './isolation.ts';
+import { SimIsolation, type Forks } from './isolation.ts';
 import type { PeerPlace } from './peer-wire.ts';
 import { planOf } from './plan.ts';
 import type { SimProcess } from './process.ts';
-import type { World } from './world.ts';
+import type { LeaderStream } from '../../node/cluster/leader-contact.ts';
+import type { DialOptions, Surroundings } from '../../node/surroundings.ts';
 
 /**
  * A node of the simulation: the composition that runs for real (node/lives.ts and all below it), in a
@@ -33,6 +33,15 @@ const METRICS = {
 const API_STATEMENT_MS = 3000;
 const REGISTER_PAUSE_MS = 300;
 
+/** The world as a node of it sees it. */
+export interface Outside extends Forks {
+  isDead(pid: number): boolean;
+  nextIncarnation(): string;
+  dial(from: SimNode, options: DialOptions): LeaderStream;
+  logOf(name: string): SimLog;
+  note(who: string, what: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
 export interface NodeFacts {
   readonly name: string;
   readonly machine: string;
@@ -47,16 +56,16 @@ export class SimNode implements PeerPlace {
   readonly route: DatabaseRoute;
   readonly isolation: SimIsolation;
   isStopping = false;
-  private readonly world: World;
+  private readonly world: Outside;
   private readonly api: SimConnection;
 
-  constructor(world: World, facts: NodeFacts, process: SimProcess, route: DatabaseRoute) {
+  constructor(world: Outside, facts: NodeFacts, process: SimProcess, route: DatabaseRoute) {
     this.world = world;
     this.facts = facts;
     this.process = process;
     this.route = route;
     this.api = new SimConnection(route, API_STATEMENT_MS);
-    this.isolation = new SimIsolation(world, this);
+    this.isolation = new SimIsolation(world, process);
     this.lives = new Lives({
       config: { name: facts.name, slots: facts.slots, simulate: false, timings: LAN },
       surroundings: this.surroundings(),

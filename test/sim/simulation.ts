@@ -86,7 +86,8 @@ class Simulation {
     const { world } = this;
     this.workload.start();
     this.nemesis.start();
-    await this.goOn(() => world.timeline.nowMs >= this.untilMs);
+    const { untilMs, nemesis } = this;
+    await this.goOn(() => world.timeline.nowMs >= Math.max(untilMs, nemesis.quietUntilMs));
     world.note('nemesis', 'heals everything');
     world.heal();
     const limitMs = world.timeline.nowMs + HEAL_LIMIT_MS;

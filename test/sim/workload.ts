@@ -58,7 +58,8 @@ export class Workload {
   /** Tasks in any order, each depending on earlier ones of its batch and of stored ones. */
   private graph(count: number): readonly NewTask[] {
     const { world } = this;
-    const stored = this.ids.filter((id) => world.history.acknowledged.has(id));
+    const isApart = world.chance(0.6);
+    const stored = isApart ? [] : this.ids.filter((id) => world.history.acknowledged.has(id));
     const tasks: NewTask[] = [];
     for (let at = 0; at < count; at++) {
       const before = [...tasks.map(({ id }) => id), ...stored.slice(-10)];

@@ -9,7 +9,7 @@ import { PeerWire, type Mischief } from './peer-wire.ts';
 import { PACE, SimServer } from './postgres/server.ts';
 import type { Change, Laws } from './postgres/transaction.ts';
 import { SimProcess } from './process.ts';
-import { SimNode, type NodeFacts, type SimLog } from './sim-node.ts';
+import { SimNode, type NodeFacts, type Outside, type SimLog } from './sim-node.ts';
 import { Timeline } from './timeline.ts';
 
 /**
@@ -31,7 +31,7 @@ const EPOCH_MS = 1_767_225_600_000;
 /** Each way: two clocks drift apart by less than the 1 % that the timings allow. */
 const DRIFT = 0.004;
 
-export class World {
+export class World implements Outside {
   readonly timeline = new Timeline();
   readonly rng: Rng;
   readonly server: SimServer;
@@ -178,6 +178,8 @@ export class World {
     this.mischief.lose = this.mischief.repeat = 0;
     this.server.start();
     this.server.pace = PACE;
+    this.server.answersLost = 0;
+    this.server.onCommitted = undefined;
   }
 
   note(who: string, what: string, fields?: Readonly<Record<string, unknown>>): void {
@@ -199,7 +201,7 @@ export class World {
   }
 
   private routeOf(name: string, process: SimProcess): DatabaseRoute {
-    return { process, server: this.server, ...this.databasePath(name) };
+    return { owner: name, process, server: this.server, ...this.databasePath(name) };
   }
 
   private newProcess(rate: number): SimProcess {

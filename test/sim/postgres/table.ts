@@ -1,5 +1,3 @@
-import type { Transaction } from './transaction.ts';
-
 /**
  * A table with versions and row locks, as PostgreSQL has them under READ COMMITTED: a reader sees the
  * versions that were committed when its statement began, a writer the newest one that it could lock.
@@ -14,6 +12,16 @@ const CONFLICTS: Readonly<Record<LockMode, readonly LockMode[]>> = {
   update: ['key share', 'share', 'no key update', 'update'],
 };
 
+/** A transaction, as a row sees it. */
+export interface Party {
+  /** Commits with a number above this are invisible to the statement under way. */
+  readonly snapshot: number;
+  /** Counts the statements of the transaction. */
+  readonly statement: number;
+  /** What it waits for at this moment, for the search of deadlocks. */
+  readonly waitsFor: readonly Party[];
+}
+
 interface Version<Row> {
   readonly commit: number;
   /** Undefined: the row was deleted. */
@@ -25,13 +33,12 @@ const VERSIONS_MAX = 24;
 
 export class Slot<Row> {
   private versions: Version<Row>[] = [];
-  private written:
-    { readonly by: Transaction; readonly at: number; row: Row | undefined } | undefined;
-  private readonly holders = new Map<Transaction, LockMode>();
+  private written: { readonly by: Party; readonly at: number; row: Row | undefined } | undefined;
+  private readonly holders = new Map<Party, LockMode>();
   private waiters: (() => void)[] = [];
 
   /** What the transaction's statement sees: its snapshot, and what its earlier statements wrote. */
-  seenBy(transaction: Transaction): Row | undefined {
+  seenBy(transaction: Party): Row | undefined {
     const { written } = this;
     if (written?.by === transaction && written.at < transaction.statement) return written.row;
     for (let at = this.versions.length - 1; at >= 0; at--) {
@@ -42,7 +49,7 @@ export class Slot<Row> {
   }
 
   /** The newest version that the transaction can build upon: its own, else what is committed. */
-  newestFor(transaction: Transaction): Row | undefined {
+  newestFor(transaction: Party): Row | undefined {
     if (this.written?.by === transaction) return this.written.row;
     return this.versions.at(-1)?.row;
   }
@@ -52,25 +59,25 @@ export class Slot<Row> {
   }
 
   /** A row that another transaction has inserted and not committed counts as well. */
-  isTakenFor(transaction: Transaction): boolean {
+  isTakenFor(transaction: Party): boolean {
     return this.newestFor(transaction) !== undefined;
   }
 
-  blockers(transaction: Transaction, mode: LockMode): readonly Transaction[] {
-    const others: Transaction[] = [];
+  blockers(transaction: Party, mode: LockMode): readonly Party[] {
+    const others: Party[] = [];
     for (const [holder, held] of this.holders) {
       if (holder !== transaction && CONFLICTS[mode].includes(held)) others.push(holder);
     }
     return others;
   }
 
-  hold(transaction: Transaction, mode: LockMode): void {
+  hold(transaction: Party, mode: LockMode): void {
     const held = this.holders.get(transaction);
     const isStronger = held === undefined || CONFLICTS[mode].length > CONFLICTS[held].length;
     if (isStronger) this.holders.set(transaction, mode);
   }
 
-  write(transaction: Transaction, row: Row | undefined): void {
+  write(transaction: Party, row: Row | undefined): void {
     this.written = { by: transaction, at: transaction.statement, row };
   }
 
@@ -80,7 +87,7 @@ export class Slot<Row> {
 
   /** Ends what the transaction had here; answers the change that became visible, if there is one. */
   end(
-    transaction: Transaction,
+    transaction: Party,
     commit: number | undefined,
   ): { readonly before: Row | undefined; readonly after: Row | undefined } | undefined {
     this.holders.delete(transaction);

@@ -1,4 +1,4 @@
-import type { LockMode, Slot, Table } from './table.ts';
+import type { LockMode, Party, Slot, Table } from './table.ts';
 
 /**
  * What a statement of the model does, step by step. It yields wherever another session could do
@@ -33,17 +33,14 @@ export interface Change {
   readonly after: unknown;
 }
 
-export class Transaction {
-  /** Commits with a number above this are invisible to the statement under way. */
+export class Transaction implements Party {
   snapshot: number;
-  /** Counts the statements of the transaction. */
   statement = 0;
   /** The term that a fence of this transaction has found. */
   fencedBy: number | undefined;
   /** Whether its commit must reach the disk. */
   hasWritten = false;
-  /** What it waits for at this moment, for the search of deadlocks. */
-  waitsFor: readonly Transaction[] = [];
+  waitsFor: readonly Party[] = [];
   readonly laws: Laws;
   private readonly touched = new Map<
     Slot<unknown>,
@@ -156,7 +153,7 @@ export class Transaction {
   }
 
   private isInCircle(): boolean {
-    const seen = new Set<Transaction>();
+    const seen = new Set<Party>();
     const open = [...this.waitsFor];
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
       if (next === this) return true;
