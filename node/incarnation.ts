@@ -1,4 +1,4 @@
-import { toError } from './base/errors.ts';
+import { errors, toError } from './base/errors.ts';
 import { toNodeId } from './base/ids.ts';
 import { Elector, type Leadership } from './cluster/elector.ts';
 import { LeaderContact } from './cluster/leader-contact.ts';
@@ -11,7 +11,7 @@ import { LeaseStore } from './store/lease-store.ts';
 import { NodeRegistry, type NodeFacts } from './store/node-registry.ts';
 import { isDataError } from './store/pipeline.ts';
 import { DeposedError, TermWriter } from './store/term-writer.ts';
-import type { Connection, Surroundings } from './surroundings.ts';
+import type { Connection, LifeAnchor, Surroundings } from './surroundings.ts';
 import { Executor } from './worker/executor.ts';
 import type { WorkerMetricsPort } from './worker/ports.ts';
 import { Worker } from './worker/worker.ts';
@@ -19,7 +19,8 @@ import { Worker } from './worker/worker.ts';
 /**
  * One life of a node under one number: its row, its worker, its stream to the leader, its candidacy,
  * and its terms of office. A node whose row the database holds for dead ends this life and begins
- * another; the process, its REST and its peer server stay.
+ * another; the process, its REST and its peer server stay. So does a node whose database has failed
+ * over to another server, where its number and its leases may be another's (store/primary.ts).
  *
  * Connections: the lock's (elector), the leader's two (fenced writes, reads) while it leads, the
  * worker's, and the one that renews the lease, so that nothing of these waits for another.
@@ -34,7 +35,10 @@ export interface IncarnationDeps {
   readonly version: string;
   onEnded(seqs: readonly number[], codes: readonly number[]): void;
   onTerm(): void;
-  onBuried(): void;
+  /** This life is over, for whatever reason; called once. */
+  onBuried(reason: string): void;
+  /** The highest term that the lives before this one have seen: the next is above it. */
+  readonly termSeen?: number;
 }
 
 export interface IncarnationMetrics extends LeaderMetricsPort, WorkerMetricsPort {
@@ -61,12 +65,16 @@ export class Incarnation {
   private readonly connections: readonly Connection[];
   private readonly worker: Worker;
   private readonly elector: Elector;
+  private readonly anchor: LifeAnchor | undefined;
+  private buriedFor = 'the cluster held this node for dead';
   private term: { readonly loop: LeaderLoop; readonly ended: Promise<void> } | undefined;
 
   /** Registers a new incarnation and starts its roles. */
   static async begin(deps: IncarnationDeps): Promise<Incarnation> {
     const { config, addresses, handlers, version, surroundings } = deps;
-    const control = surroundings.connect('control', STATEMENT_MS);
+    let life: Incarnation | undefined;
+    const anchor = surroundings.anchor?.(() => life?.leaveServer());
+    const control = surroundings.connect('control', STATEMENT_MS, anchor);
     const registry = new NodeRegistry(control);
     const facts: NodeFacts = {
       ...surroundings.identity,
@@ -80,7 +88,9 @@ export class Incarnation {
     };
     try {
       const nodeId = await registry.register(facts, config.timings.leaseMs);
-      return new Incarnation(deps, facts, nodeId, registry, control);
+      if (anchor?.isOver === true) throw errors.databaseNotPrimary('it changed in the meantime');
+      life = new Incarnation(deps, facts, nodeId, registry, control, anchor);
+      return life;
     } catch (thrown) {
       await control.close();
       throw thrown;
@@ -93,14 +103,16 @@ export class Incarnation {
     nodeId: number,
     registry: NodeRegistry,
     control: Connection,
+    anchor: LifeAnchor | undefined,
   ) {
     this.deps = deps;
+    this.anchor = anchor;
     this.nodeId = nodeId;
     this.registry = registry;
     const { surroundings } = deps;
-    const payloads = surroundings.connect('worker-read', STATEMENT_MS);
+    const payloads = surroundings.connect('worker-read', STATEMENT_MS, anchor);
     const settles = Array.from({ length: SETTLE_LANES }, () =>
-      surroundings.connect('worker', STATEMENT_MS),
+      surroundings.connect('worker', STATEMENT_MS, anchor),
     );
     this.connections = [control, payloads, ...settles];
     this.worker = this.createWorker(payloads, settles);
@@ -108,6 +120,12 @@ export class Incarnation {
     this.elector = this.createElector(facts);
     this.contact.start();
     this.elector.start();
+    if (deps.termSeen !== undefined) this.elector.observeTerm(deps.termSeen);
+  }
+
+  /** The highest term seen by this life, or by one before it. */
+  get termSeen(): number {
+    return this.elector.termSeen;
   }
 
   get isLeader(): boolean {
@@ -126,6 +144,16 @@ export class Incarnation {
 
   /** A node's stream has arrived at this process. */
   accept(link: LinkToNode): LinkHandlers | { readonly refused: string } {
+    const here = this.anchor?.serverName ?? '';
+    const { database: there = '', termSeen } = link.hello;
+    if (here !== '' && there !== '' && here !== there) {
+      const { name } = link.hello;
+      this.deps.log.warn('A node of another database was refused.', { peer: name, here, there });
+      this.deps.surroundings.doubt?.();
+      return { refused: 'on another database' };
+    }
+    // Where the database has failed over, a peer may know of later terms than the row: ours must be above.
+    this.elector.observeTerm(termSeen);
     if (this.term === undefined || !this.isLeader) return { refused: 'not the leader' };
     return this.term.loop.accept(link);
   }
@@ -154,10 +182,22 @@ export class Incarnation {
     await this.term?.ended;
     this.worker.stop();
     await this.contact.stop();
+    // On the server that is the primary now the number may be another's.
+    if (this.anchor?.isOver !== true) await this.signOut();
+    await Promise.all(this.connections.map((connection) => connection.close()));
+  }
+
+  /** What ran here must not be settled where its lease may be another's: all at once, nothing later. */
+  private leaveServer(): void {
+    this.buriedFor = 'another server of PostgreSQL is the primary now';
+    this.elector.depose(this.buriedFor);
+    this.contact.bury();
+  }
+
+  private async signOut(): Promise<void> {
     await this.registry.setState(this.nodeId, 'left').catch((thrown: unknown) => {
       this.deps.log.warn('The node could not sign out.', { error: toError(thrown) });
     });
-    await Promise.all(this.connections.map((connection) => connection.close()));
   }
 
   private createWorker(payloads: Connection, settles: readonly Connection[]): Worker {
@@ -199,8 +239,14 @@ export class Incarnation {
       clock: surroundings.clock,
       log,
       timings: config.timings,
-      hello: { nodeId: this.nodeId, incarnation, name, slots, types, simulates, version },
-      dial: (options) => surroundings.dial(options),
+      hello: {
+        ...{ nodeId: this.nodeId, incarnation, name, slots, types, simulates, version },
+        ...(this.anchor === undefined ? {} : { database: this.anchor.serverName }),
+      },
+      dial: (options) => {
+        const termSeen = Math.max(options.hello.termSeen, this.termSeen);
+        return surroundings.dial({ ...options, hello: { ...options.hello, termSeen } });
+      },
       renew: async () => {
         const renewed = await this.registry.renewMany([this.nodeId], config.timings.leaseMs);
         return renewed.length === 1;
@@ -219,7 +265,7 @@ export class Incarnation {
         this.deps.onTerm();
       },
       onBuried: () => {
-        this.deps.onBuried();
+        this.deps.onBuried(this.buriedFor);
       },
     });
   }
@@ -235,7 +281,7 @@ export class Incarnation {
       log,
       timings,
       self: { nodeId: toNodeId(this.nodeId), name, grpcAddress, httpUrl },
-      openLockSession: surroundings.lockSessions(incarnation, timings),
+      openLockSession: surroundings.lockSessions(incarnation, timings, this.anchor),
       schedulerProgressMs: () => this.term?.loop.progressMs ?? clock.monotonicMs(),
       onLeaderSeen: (view) => {
         metrics.setTerm(view.term);
@@ -255,8 +301,8 @@ export class Incarnation {
     const { term } = leadership;
     metrics.setLeader(true);
     metrics.electionWon();
-    const fenced = surroundings.connect('leader', FENCED_STATEMENT_MS);
-    const reads = surroundings.connect('reader', STATEMENT_MS);
+    const fenced = surroundings.connect('leader', FENCED_STATEMENT_MS, this.anchor);
+    const reads = surroundings.connect('reader', STATEMENT_MS, this.anchor);
     const writer = new TermWriter(fenced, term);
     const loop = new LeaderLoop(
       {

@@ -3,11 +3,12 @@ import { Incarnation, type IncarnationDeps } from './incarnation.ts';
 import type { LinkHandlers, LinkToNode } from './leader/ports.ts';
 
 /**
- * The lives of one node, one after the other. A node whose row the database holds for dead ends that
- * life and begins another under a new number: its leases are others' now. The process, its REST and its
- * peer server stay, and between two lives they answer that nobody is home.
+ * The lives of one node, one after the other. A node whose row the database holds for dead, or whose
+ * database has failed over to another server, ends that life and begins another under a new number: its
+ * leases are others' now. The process, its REST and its peer server stay, and between two lives they
+ * answer that nobody is home.
  */
-export interface LivesDeps extends Omit<IncarnationDeps, 'onBuried'> {
+export interface LivesDeps extends Omit<IncarnationDeps, 'onBuried' | 'termSeen'> {
   /** Whether the node is about to stop: then no further life begins. */
   readonly isStopping: () => boolean;
 }
@@ -19,6 +20,7 @@ export class Lives {
   private readonly deps: LivesDeps;
   private present: Incarnation | undefined;
   private rebirth: Promise<void> | undefined;
+  private termSeen = 0;
 
   constructor(deps: LivesDeps) {
     this.deps = deps;
@@ -52,18 +54,20 @@ export class Lives {
   private beginOne(): Promise<Incarnation> {
     return Incarnation.begin({
       ...this.deps,
-      onBuried: () => {
-        this.rebirth ??= this.beginAnew().finally(() => {
+      termSeen: this.termSeen,
+      onBuried: (reason) => {
+        this.rebirth ??= this.beginAnew(reason).finally(() => {
           this.rebirth = undefined;
         });
       },
     });
   }
 
-  private async beginAnew(): Promise<void> {
+  private async beginAnew(reason: string): Promise<void> {
     const { log, surroundings, isStopping } = this.deps;
-    log.warn('The cluster held this node for dead; it begins anew.');
+    log.warn('This life of the node is over; it begins anew.', { reason });
     const buried = this.present;
+    this.termSeen = Math.max(this.termSeen, buried?.termSeen ?? 0);
     this.present = undefined;
     try {
       await buried?.end();

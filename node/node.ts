@@ -14,6 +14,8 @@ import { Database } from './store/database.ts';
 import { openEmbeddedPostgres, type EmbeddedPostgres } from './store/embedded-postgres.ts';
 import { LockSessions } from './store/lock-session.ts';
 import { migrate } from './store/migrate.ts';
+import { PrimaryProbe } from './store/primary-probe.ts';
+import { PrimaryWatch } from './store/primary.ts';
 import { Submissions } from './store/submissions.ts';
 import { TaskChanges } from './store/task-changes.ts';
 import { TaskReader } from './store/task-reader.ts';
@@ -83,6 +85,8 @@ class Node implements RunningNode {
   private readonly metrics = new Metrics();
   private readonly feed = new Feed(() => this.lives?.current?.contact);
   private readonly hasStopped: () => void;
+  private readonly primary: PrimaryWatch;
+  private probe: PrimaryProbe | undefined;
   private lives: Lives | undefined;
   private peers: PeerServer | undefined;
   private embedded: EmbeddedPostgres | undefined;
@@ -97,6 +101,9 @@ class Node implements RunningNode {
     this.config = config;
     this.log = log;
     this.code = code;
+    this.primary = new PrimaryWatch((from, to) => {
+      log.warn('Another server of PostgreSQL is the primary now.', { from, to });
+    });
     let hasStopped = (): void => undefined;
     this.finished = new Promise((resolve) => {
       hasStopped = resolve;
@@ -111,6 +118,7 @@ class Node implements RunningNode {
   async start(): Promise<void> {
     const { config, log } = this;
     this.databaseUrl = config.databaseUrl ?? (await this.openEmbedded());
+    this.probe = await this.lookAtServer();
     await migrate({ databaseUrl: this.databaseUrl });
     await this.proveDirect();
     this.database = new Database({
@@ -118,6 +126,7 @@ class Node implements RunningNode {
       name: config.name,
       clock: systemClock,
       rng: systemRng,
+      servers: this.primary,
     });
     this.peers = new PeerServer({
       host: config.grpcHost,
@@ -132,6 +141,7 @@ class Node implements RunningNode {
     this.addresses = advertisedBy(config, { httpPort, grpcPort });
     this.lives = this.createLives();
     await this.lives.begin();
+    this.probe.start();
     const { httpUrl: http_url, grpcAddress: grpc_address } = this.addresses;
     log.info('The node is up.', { http_url, grpc_address, slots: config.slots });
   }
@@ -150,6 +160,7 @@ class Node implements RunningNode {
       late.abort();
     });
     const giveUp = AbortSignal.any([hurry, late.signal]);
+    await this.attempt('look no more for the primary', () => this.probe?.stop());
     await this.attempt('drain', () => this.lives?.drain(config.drainMs, giveUp));
     cancelLate();
     await this.attempt('leave', () => this.lives?.end());
@@ -180,6 +191,26 @@ class Node implements RunningNode {
     return this.embedded.url;
   }
 
+  /** Refuses a standby, and says what the server may forget at a crash. */
+  private async lookAtServer(): Promise<PrimaryProbe> {
+    const { databaseUrl, log, primary, config } = this;
+    const { name } = config;
+    const probe = new PrimaryProbe({
+      databaseUrl,
+      name,
+      log,
+      clock: systemClock,
+      servers: primary,
+    });
+    const off = await probe.look();
+    if (off.length > 0) {
+      log.warn('PostgreSQL may lose acknowledged tasks at a crash: these settings are off.', {
+        off,
+      });
+    }
+    return probe;
+  }
+
   /** Refuses a pooler that lends its sessions by the transaction: the leader's lock would leak. */
   private async proveDirect(): Promise<void> {
     const sessions = new LockSessions({
@@ -187,6 +218,7 @@ class Node implements RunningNode {
       incarnation: crypto.randomUUID(),
       clock: systemClock,
       timings: this.config.timings,
+      servers: this.primary,
     });
     await sessions.prove();
   }
@@ -225,13 +257,19 @@ class Node implements RunningNode {
   }
 
   private createLives(): Lives {
-    const { config, log, metrics, databaseUrl, feed, code } = this;
+    const { config, log, metrics, databaseUrl, feed, code, primary } = this;
     const { name } = config;
+    const { childEntry } = code;
     return new Lives({
       config,
       log,
       metrics,
-      surroundings: realSurroundings({ databaseUrl, name, log, childEntry: code.childEntry }),
+      surroundings: realSurroundings({
+        ...{ databaseUrl, name, log, childEntry, primary },
+        doubt: () => {
+          this.probe?.doubt();
+        },
+      }),
       handlers: code.handlers,
       addresses: this.addresses,
       version: VERSION,

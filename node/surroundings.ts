@@ -13,6 +13,7 @@ import type { LogPort, ProcessesPort } from './leader/ports.ts';
 import { dialLeader } from './rpc/leader-link.ts';
 import { LockSessions } from './store/lock-session.ts';
 import { Pipeline, type Statements } from './store/pipeline.ts';
+import { Anchor, type PrimaryWatch, type Servers } from './store/primary.ts';
 import type { Isolation } from './worker/executor.ts';
 import { ChildIsolation, type IsolationDeps } from './worker/isolate.ts';
 
@@ -28,12 +29,21 @@ export interface Surroundings {
   readonly processes: ProcessesPort;
   /** Unique among all incarnations that ever were. */
   newIncarnation(): string;
+  /** What holds one life to one server of PostgreSQL; absent where there is only one for ever. */
+  anchor?(onOver: () => void): LifeAnchor;
+  /** A peer's life is on another server: somebody should look which is the primary. */
+  doubt?(): void;
   /** A connection that opens itself at its first statement, and again after a loss. */
-  connect(role: string, statementTimeoutMs: number): Connection;
+  connect(role: string, statementTimeoutMs: number, servers?: Servers): Connection;
   /** Each call of the function that this answers gives a new session, not yet opened. */
-  lockSessions(incarnation: string, timings: Timings): () => LockSession;
+  lockSessions(incarnation: string, timings: Timings, servers?: Servers): () => LockSession;
   dial(options: DialOptions): LeaderStream;
   isolate(deps: Omit<IsolationDeps, 'childEntry'>): Isolation;
+}
+
+/** store/primary.ts says what it keeps apart. */
+export interface LifeAnchor extends Servers {
+  readonly isOver: boolean;
 }
 
 export interface Connection extends Statements {
@@ -55,10 +65,13 @@ export interface RealDeps {
   readonly log: LogPort;
   /** The module that the child process of a task runs. */
   readonly childEntry: URL;
+  /** Of the whole process: its lives and its REST are on the same server. */
+  readonly primary: PrimaryWatch;
+  doubt(): void;
 }
 
 export function realSurroundings(deps: RealDeps): Surroundings {
-  const { databaseUrl, name, log, childEntry } = deps;
+  const { databaseUrl, name, log, childEntry, primary } = deps;
   const clock = systemClock;
   const identity = ownIdentity();
   return {
@@ -70,15 +83,20 @@ export function realSurroundings(deps: RealDeps): Surroundings {
       killGroup: killOrphanGroup,
     },
     newIncarnation: () => crypto.randomUUID(),
-    connect: (role, statementTimeoutMs) =>
+    anchor: (onOver) => new Anchor(primary, onOver),
+    doubt: () => {
+      deps.doubt();
+    },
+    connect: (role, statementTimeoutMs, servers = primary) =>
       new Pipeline({
         url: databaseUrl,
         applicationName: `skein/${role}/${name}`,
         statementTimeoutMs,
         clock,
+        servers,
       }),
-    lockSessions: (incarnation, timings) => {
-      const sessions = new LockSessions({ databaseUrl, incarnation, clock, timings });
+    lockSessions: (incarnation, timings, servers = primary) => {
+      const sessions = new LockSessions({ databaseUrl, incarnation, clock, timings, servers });
       return () => sessions.create();
     },
     dial: (options) => dialLeader({ ...options, clock, log }),

@@ -298,7 +298,8 @@ export class LeaderContact {
     this.lastRenewedMs = Math.max(this.lastRenewedMs, sentAtMs);
   }
 
-  private bury(): void {
+  /** This life is over: nothing of it may run on, and nobody gives it anything. */
+  bury(): void {
     if (this.isBuried || this.stopping.signal.aborted) return;
     this.isBuried = true;
     this.deps.worker.interruptAll('lease_lost');

@@ -32,6 +32,11 @@ export interface Hello {
   readonly version: string;
   /** The highest term that this node has seen; a leader of a lower one steps down. */
   readonly termSeen: number;
+  /**
+   * On which server of PostgreSQL this life of the node is, and in which era of it. A leader on another
+   * one refuses the stream: numbers mean other things there. Empty where it is not known.
+   */
+  readonly database?: string;
 }
 
 /** One renewal per node, never per task. */

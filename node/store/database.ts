@@ -114,6 +114,11 @@ export class Database implements Session {
     this.#pool.on('error', () => undefined);
   }
 
+  /** Of the primary that its sessions are on (primary.ts). */
+  get serverName(): string {
+    return this.#servers.serverName;
+  }
+
   /** One statement in a transaction of its own; tried again after a deadlock. */
   query<Row>(statement: Statement, values: readonly unknown[] = []): Promise<Row[]> {
     return this.#retried(() =>

@@ -38,6 +38,8 @@ export interface ServerIdentity {
 
 /** Where a session asks whether it may be used, before its first statement. */
 export interface Servers {
+  /** The present era's; empty before the first session, and where any primary will do. */
+  readonly serverName: string;
   /** @throws AppError `database_not_primary` where it must not be. */
   meet(server: ServerIdentity): Era;
 }
@@ -120,6 +122,10 @@ export class PrimaryWatch implements Servers {
     return this.#era;
   }
 
+  get serverName(): string {
+    return this.#era?.name ?? '';
+  }
+
   meet(server: ServerIdentity): Era {
     const present = this.#era;
     if (present !== undefined && isSame(present.server, server)) return present;
@@ -159,8 +165,7 @@ export class Anchor implements Servers {
     this.#onOver = onOver;
   }
 
-  /** The era's name; empty before the first session. */
-  get name(): string {
+  get serverName(): string {
     return this.#era?.name ?? '';
   }
 
@@ -182,7 +187,7 @@ export class Anchor implements Servers {
 }
 
 /** For sessions that outlive nothing: any server that takes writes will do. */
-export const ANY_PRIMARY: Servers = { meet: (server) => new Era(server) };
+export const ANY_PRIMARY: Servers = { serverName: '', meet: (server) => new Era(server) };
 
 function isSame(a: ServerIdentity, b: ServerIdentity): boolean {
   return a.systemIdentifier === b.systemIdentifier && a.timeline === b.timeline;

@@ -10,7 +10,7 @@ import { CommitUnknownError, sqlState } from './database.ts';
 import type { Database, Session, Statement } from './database.ts';
 import { allocateSeqs, eachExisting, insertRows, lockTasks } from './submission-rows.ts';
 import type { NewRow } from './submission-rows.ts';
-import { TypeNames } from './type-names.ts';
+import { TypeNames, type TypeIds } from './type-names.ts';
 
 /**
  * The submit path: what is acknowledged is in PostgreSQL, by one transaction, leader or no leader.
@@ -123,10 +123,10 @@ export class Submissions {
     await this.#singles.stop();
   }
 
-  async #tryBatch(batch: Batch, typeIds: ReadonlyMap<string, number>): Promise<Refused['outcome']> {
+  async #tryBatch(batch: Batch, typeIds: TypeIds): Promise<Refused['outcome']> {
     let trace: CommitTrace | undefined;
     try {
-      await this.#database.transaction(async (session) => {
+      await this.#transaction(typeIds, async (session) => {
         trace = await this.#insertBatch(session, batch, typeIds);
       });
     } catch (thrown) {
@@ -136,11 +136,19 @@ export class Submissions {
     return { kind: 'stored' };
   }
 
-  async #insertBatch(
-    session: Session,
-    batch: Batch,
-    typeIds: ReadonlyMap<string, number>,
-  ): Promise<CommitTrace> {
+  /** The numbers of types mean others where the database has failed over since they were read. */
+  #transaction(
+    { serverName }: TypeIds,
+    work: (session: Session) => Promise<void>,
+    options: { readonly impatient?: boolean } = {},
+  ): Promise<void> {
+    return this.#database.transaction((session) => {
+      if (serverName === this.#database.serverName) return work(session);
+      throw errors.databaseNotPrimary('it changed in the meantime');
+    }, options);
+  }
+
+  async #insertBatch(session: Session, batch: Batch, typeIds: TypeIds): Promise<CommitTrace> {
     const { graph, order } = batch;
     const workflowSeq = await addWorkflow(session, batch.workflow, graph.count);
     const externals = graph.externals();
@@ -242,13 +250,14 @@ export class Submissions {
   /** Returns whether some id was taken, and so nothing stored. */
   async #tryGroup(
     tasks: readonly SingleTask[],
-    typeIds: ReadonlyMap<string, number>,
+    typeIds: TypeIds,
     outcomes: Map<SingleTask, SingleOutcome>,
   ): Promise<boolean> {
     let trace: CommitTrace | undefined;
     let stored: readonly SingleTask[] = [];
     try {
-      await this.#database.transaction(
+      await this.#transaction(
+        typeIds,
         async (session) => {
           const dependencies = [...new Set(tasks.flatMap((task) => task.dependencies))];
           const seqs = await lockTasks(session, dependencies);
@@ -328,7 +337,7 @@ function rowOf(
   task: number,
   seqs: Float64Array,
   externalSeqs: ReadonlyMap<string, number>,
-  typeIds: ReadonlyMap<string, number>,
+  typeIds: TypeIds,
 ): NewRow {
   const { graph, idPrefix } = batch;
   const fields = batch.fieldsOf(task);
@@ -352,7 +361,7 @@ function rowOf(
 function singleRow(
   { id, fields, dependencies }: SingleTask,
   seqs: ReadonlyMap<string, number>,
-  typeIds: ReadonlyMap<string, number>,
+  typeIds: TypeIds,
 ): NewRow {
   const typeId = typeIds.get(fields.type) as number;
   const dependencySeqs = dependencies.map((dependency) => seqs.get(dependency) as number);

@@ -1,4 +1,4 @@
-import type { Session, Statement } from './database.ts';
+import type { Database, Statement } from './database.ts';
 
 /** Names are users' words: without a bound, a client that makes them up would fill the memory. */
 const CACHED_MAX = 10_000;
@@ -17,13 +17,23 @@ const ADD: Statement = {
     on conflict (namespace_id, name) do nothing`,
 };
 
-/** The numbers of task types by name. A type is never renamed or removed, so a found one stays. */
-export class TypeNames {
-  readonly #session: Session;
-  readonly #known = new Map<string, number>();
+/** Numbers of types by name, as they are on one server. */
+export interface TypeIds {
+  readonly serverName: string;
+  get(name: string): number | undefined;
+}
 
-  constructor(session: Session) {
-    this.#session = session;
+/**
+ * The numbers of task types by name. A type is never renamed or removed, so a found one stays, until
+ * the database fails over: a type that was only in the lost tail may leave its number to another.
+ */
+export class TypeNames {
+  readonly #database: Pick<Database, 'query' | 'serverName'>;
+  readonly #known = new Map<string, number>();
+  #knownOn = '';
+
+  constructor(database: Pick<Database, 'query' | 'serverName'>) {
+    this.#database = database;
   }
 
   /** Whether any of the names is that of no type yet. */
@@ -36,16 +46,22 @@ export class TypeNames {
    * The number of each name; new names are added by a statement of their own, ahead of the transaction
    * that needs them, because two first submits of one type would otherwise wait for each other.
    */
-  async resolve(names: Iterable<string>): Promise<ReadonlyMap<string, number>> {
+  async resolve(names: Iterable<string>): Promise<TypeIds> {
+    const { serverName } = this.#database;
     const wanted = new Set(names);
-    const found = await this.#find(wanted);
-    if (found.size === wanted.size) return found;
-    const added = [...wanted].filter((name) => !found.has(name));
-    await this.#session.query(ADD, [added]);
-    return this.#find(wanted);
+    let found = await this.#find(wanted);
+    if (found.size < wanted.size) {
+      const added = [...wanted].filter((name) => !found.has(name));
+      await this.#database.query(ADD, [added]);
+      found = await this.#find(wanted);
+    }
+    return { serverName, get: (name) => found.get(name) };
   }
 
   async #find(names: ReadonlySet<string>): Promise<ReadonlyMap<string, number>> {
+    const { serverName } = this.#database;
+    if (this.#knownOn !== serverName) this.#known.clear();
+    this.#knownOn = serverName;
     const found = new Map<string, number>();
     const missing: string[] = [];
     for (const name of names) {
@@ -54,11 +70,12 @@ export class TypeNames {
       else found.set(name, id);
     }
     if (missing.length === 0) return found;
-    const rows = await this.#session.query<{ type_id: number; name: string }>(FIND, [missing]);
+    const rows = await this.#database.query<{ type_id: number; name: string }>(FIND, [missing]);
+    const isStillThere = this.#database.serverName === serverName;
     if (this.#known.size + rows.length > CACHED_MAX) this.#known.clear();
     for (const row of rows) {
       found.set(row.name, row.type_id);
-      if (rows.length <= CACHED_MAX) this.#known.set(row.name, row.type_id);
+      if (isStillThere && rows.length <= CACHED_MAX) this.#known.set(row.name, row.type_id);
     }
     return found;
   }

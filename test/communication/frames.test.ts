@@ -42,6 +42,7 @@ const told = {
   runAtMs: [0],
 };
 const hello = {
+  database: '',
   nodeId: 1,
   incarnation: 'i',
   name: 'node-1',

@@ -72,9 +72,9 @@ describe('the primary that a process holds to', () => {
     const watch = new PrimaryWatch();
     let ended = 0;
     const life = new Anchor(watch, () => (ended += 1));
-    expect(life.name).to.equal('');
+    expect(life.serverName).to.equal('');
     life.meet(server('7', 1));
-    expect(life.name).to.equal('7/1');
+    expect(life.serverName).to.equal('7/1');
     expect(() => life.meet(server('7', 2))).to.throw(AppError, 'began on 7/1');
     expect(() => life.meet(server('7', 2))).to.throw(AppError, 'began on 7/1');
     expect(ended).to.equal(1);

@@ -11,6 +11,7 @@ export interface Hello {
   'simulates'?: (boolean);
   'version'?: (string);
   'termSeen'?: (number | string | Long);
+  'database'?: (string);
 }
 
 export interface Hello__Output {
@@ -22,4 +23,5 @@ export interface Hello__Output {
   'simulates': (boolean);
   'version': (string);
   'termSeen': (number);
+  'database': (string);
 }
