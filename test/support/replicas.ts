@@ -8,6 +8,8 @@ import { systemClock } from '../../node/base/clock.ts';
 import { openEmbeddedPostgres } from '../../node/store/embedded-postgres.ts';
 import type { EmbeddedPostgres } from '../../node/store/embedded-postgres.ts';
 import { guard } from './guard.ts';
+import { createTcpProxy } from './tcp-proxy.ts';
+import type { TcpProxy } from './tcp-proxy.ts';
 
 /**
  * Two real servers, one the streaming standby of the other, which a test may kill, freeze and promote.
@@ -28,6 +30,8 @@ export interface Replica {
 export interface Replicas {
   readonly primary: Replica;
   readonly standby: Replica;
+  /** From the standby to the primary: paused, the standby falls behind; cut, it has lost the tail. */
+  readonly replication: TcpProxy;
   /** From now on no commit is answered before the standby has it on its disk. */
   makeSynchronous(): Promise<void>;
   /** Until everything that the primary has written was applied by the standby. */
@@ -65,7 +69,9 @@ export async function startReplicas(
   const second = await mkdtemp(path.join(tmpdir(), 'skein-standby-'));
   const opened: EmbeddedPostgres[] = [];
   const watch = guard(END_AND_REMOVE, [first, second]);
+  let replication: TcpProxy | undefined;
   const stop = async (): Promise<void> => {
+    await replication?.close();
     for (const server of opened) {
       await signalAll(server, 'SIGCONT');
       await server.stop();
@@ -84,15 +90,17 @@ export async function startReplicas(
     await copyData(original.home, second);
     opened[0] = await openEmbeddedPostgres({ home: first, settings: SETTINGS });
     const { port, url } = opened[0];
+    replication = await createTcpProxy({ target: { host: '127.0.0.1', port } });
     const { password } = new URL(url);
     opened[1] = await openEmbeddedPostgres({
       home: second,
       settings: {
         ...SETTINGS,
-        primary_conninfo: `host=127.0.0.1 port=${String(port)} user=postgres password=${password}`,
+        primary_conninfo:
+          `host=127.0.0.1 port=${String(replication.port)} user=postgres ` + `password=${password}`,
       },
     });
-    return replicasOf(opened[0], opened[1], stop);
+    return replicasOf(opened[0], opened[1], replication, stop);
   } catch (error) {
     await stop();
     throw error;
@@ -102,6 +110,7 @@ export async function startReplicas(
 function replicasOf(
   first: EmbeddedPostgres,
   second: EmbeddedPostgres,
+  replication: TcpProxy,
   stop: () => Promise<void>,
 ): Replicas {
   const primary = replicaOf(first);
@@ -109,6 +118,7 @@ function replicasOf(
   return {
     primary,
     standby,
+    replication,
     stop,
     makeSynchronous: async () => {
       await primary.ask(`alter system set synchronous_standby_names = '*'`);
