@@ -36,7 +36,7 @@ const MUST_BE_GENERATED = [
   'A node was lost.',
   'Leases were taken back.',
   'Ended tasks were revived.',
-  'The cluster held this node for dead; it begins anew.',
+  'This life of the node is over; it begins anew.',
   'Outcomes could not be committed yet.',
   'a lease was refused by its guard',
   'a row of live had changed under a statement',
