@@ -30,6 +30,8 @@ export interface SpawnOptions {
   readonly log: string;
   /** Another module than the command line's own that understands `node` and its flags. */
   readonly main?: string;
+  /** What runs it, and becomes it: `ip netns exec NAME`. */
+  readonly command?: readonly string[];
 }
 
 /** Beside this file in the build; from the sources through the loader that runs this process. */
@@ -47,8 +49,10 @@ export async function spawnNode(options: SpawnOptions): Promise<NodeProcess> {
   const logFrom = (await stat(options.log)).size;
   let child: ChildProcess;
   try {
-    const main = options.main ?? MAIN;
-    child = spawn(process.execPath, [...process.execArgv, main, 'node', ...options.flags], {
+    const { main = MAIN, command = [] } = options;
+    const node = [process.execPath, ...process.execArgv, main, 'node', ...options.flags];
+    const [program = process.execPath, ...args] = [...command, ...node];
+    child = spawn(program, args, {
       env: { ...options.env },
       detached: true,
       stdio: ['ignore', output, output],

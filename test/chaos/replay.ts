@@ -24,10 +24,11 @@ export class Replay {
 
   run(): readonly Violation[] {
     for (const transaction of transactionsOf(this.history.rows)) {
-      // What a retry takes back, it takes back for all of its tasks at once.
+      // What one statement does to many tasks, a retry or a skip, it does at once.
       for (const row of transaction) this.applyStatus(row);
-      for (const row of transaction) this.applyLease(row);
+      for (const row of transaction) this.applyLife(row);
       for (const row of transaction) this.lookAround(row);
+      for (const row of transaction) this.judgeSkip(row);
     }
     return this.violations;
   }
@@ -51,9 +52,6 @@ export class Replay {
       );
     }
     task.status = status;
-    if (status === 4 && !task.isSkippable) {
-      this.add('early', task, 'skipped though its trigger rule never asked for it');
-    }
     if (!row.session.startsWith('skein/worker/')) return;
     const { lease } = task;
     const isOver = lease?.endedBy !== undefined && lease.endedBy !== row.txid;
@@ -63,7 +61,7 @@ export class Replay {
     }
   }
 
-  private applyLease(row: HistoryRow): void {
+  private applyLife(row: HistoryRow): void {
     const task = this.tasks.get(row.seq);
     if (task === undefined) return;
     switch (row.op) {
@@ -118,6 +116,12 @@ export class Replay {
     if (row.op === 'born') this.judge(task);
     if (row.op === 'ended' || row.op === 'unended')
       task.children.forEach((child) => this.judge(child));
+  }
+
+  private judgeSkip({ op, seq, status }: HistoryRow): void {
+    const task = this.tasks.get(seq);
+    if (task === undefined || op !== 'ended' || status !== 4 || task.isSkippable) return;
+    this.add('early', task, 'skipped though its trigger rule never asked for it');
   }
 
   private judge(task: Replayed): void {

@@ -11,7 +11,7 @@ import type { ClusterView } from '../../scripts/readiness.ts';
 import { guard } from './guard.ts';
 import type { Guard } from './guard.ts';
 import { createNodeProxies } from './node-proxies.ts';
-import type { NodeProxies } from './node-proxies.ts';
+import type { NodeProxies, Site } from './node-proxies.ts';
 import { createTestDatabase } from './postgres.ts';
 import type { TcpProxy } from './tcp-proxy.ts';
 
@@ -28,6 +28,10 @@ export interface ClusterOptions {
   readonly extraFlags?: readonly string[];
   /** Puts proxies between each node and PostgreSQL, and between each node and its peers. */
   readonly proxied?: boolean;
+  /** Where the proxies listen; loopback unless given. */
+  readonly proxyHost?: string;
+  /** The nodes that live elsewhere than this process, by name; only where it is `proxied`. */
+  readonly sites?: ReadonlyMap<string, Site>;
   /** What a process runs instead of the command line: a module that understands `node` and flags. */
   readonly main?: string;
   readonly env?: Readonly<Record<string, string>>;
@@ -175,8 +179,10 @@ class RunningCluster implements TestCluster {
   async spawn(): Promise<RunningNode> {
     this.spawned += 1;
     const name = `node-${String(this.spawned)}`;
-    if (this.options.proxied === true) {
-      this.proxies.set(name, await createNodeProxies(this.databaseUrl));
+    const { proxied = false, proxyHost, sites } = this.options;
+    if (proxied) {
+      const proxies = await createNodeProxies(this.databaseUrl, proxyHost, sites?.get(name));
+      this.proxies.set(name, proxies);
     }
     return this.start(name);
   }
@@ -276,8 +282,9 @@ class RunningCluster implements TestCluster {
   }
 
   private async start(name: string): Promise<RunningNode> {
-    const { slots = 3, simulate = false, extraFlags = [], main, env } = this.options;
+    const { slots = 3, simulate = false, extraFlags = [], main, env, sites } = this.options;
     const proxies = this.proxies.get(name);
+    const site = sites?.get(name);
     const running = await spawnNode({
       name,
       flags: [
@@ -293,6 +300,7 @@ class RunningCluster implements TestCluster {
       },
       log: path.join(this.folder, `${name}.log`),
       ...(main === undefined ? {} : { main }),
+      ...(site === undefined ? {} : { command: site.command }),
     });
     const watch = guard('kill -9 "$1"', [String(running.pid)]);
     const place = (url: string): RunningNode => {

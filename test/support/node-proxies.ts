@@ -1,4 +1,5 @@
 import { findPorts } from '../../scripts/ports.ts';
+import type { Ports } from '../../scripts/ports.ts';
 import { createTcpProxy } from './tcp-proxy.ts';
 import type { TcpProxy } from './tcp-proxy.ts';
 
@@ -22,30 +23,39 @@ export interface NodeProxies {
   close(): Promise<void>;
 }
 
-const HOST = '127.0.0.1';
+const LOOPBACK = '127.0.0.1';
 
-export async function createNodeProxies(databaseUrl: string): Promise<NodeProxies> {
+/** Where a node lives that shares no network with the others. */
+export interface Site {
+  /** Its address there. */
+  readonly host: string;
+  /** What runs a program there: it must become that program, so that the process is the node. */
+  readonly command: readonly string[];
+}
+
+/** `proxyHost` is where the proxies listen: it must be reached from each node's site. */
+export async function createNodeProxies(
+  databaseUrl: string,
+  proxyHost = LOOPBACK,
+  site?: Site,
+): Promise<NodeProxies> {
   const server = new URL(databaseUrl);
-  const [ports] = await findPorts({
-    nodes: 1,
-    httpHost: HOST,
-    httpPort: 0,
-    grpcHost: HOST,
-    grpcPort: 0,
-  });
-  if (ports === undefined) throw new Error('there are no free ports');
+  const host = site?.host ?? LOOPBACK;
+  const ports = site === undefined ? await findTwoPorts() : PORTS_OF_A_SITE;
   const database = await createTcpProxy({
     target: { host: server.hostname, port: Number(server.port === '' ? '5432' : server.port) },
+    host: proxyHost,
   });
-  const peer = await createTcpProxy({ target: { host: HOST, port: ports.grpc } });
+  const peer = await createTcpProxy({ target: { host, port: ports.grpc }, host: proxyHost });
   const seenUrl = new URL(server);
   seenUrl.host = `${database.host}:${String(database.port)}`;
   return {
     database,
     peer,
     databaseUrl: seenUrl.href,
-    httpUrl: `http://${HOST}:${String(ports.http)}`,
+    httpUrl: `http://${host}:${String(ports.http)}`,
     flags: [
+      ...['--http-host', host, '--grpc-host', host],
       ...['--http-port', String(ports.http), '--grpc-port', String(ports.grpc)],
       ...['--advertise-grpc-address', `${peer.host}:${String(peer.port)}`],
     ],
@@ -57,4 +67,14 @@ export async function createNodeProxies(databaseUrl: string): Promise<NodeProxie
       await Promise.all([database.close(), peer.close()]);
     },
   };
+}
+
+/** Nobody else is there to take them. */
+const PORTS_OF_A_SITE: Ports = { http: 18_080, grpc: 19_090 };
+
+async function findTwoPorts(): Promise<Ports> {
+  const hosts = { httpHost: LOOPBACK, grpcHost: LOOPBACK };
+  const [ports] = await findPorts({ ...hosts, nodes: 1, httpPort: 0, grpcPort: 0 });
+  if (ports === undefined) throw new Error('there are no free ports');
+  return ports;
 }

@@ -39,8 +39,12 @@ export interface TcpProxy {
   close(): Promise<void>;
 }
 
-export async function createTcpProxy(options: { readonly target: Target }): Promise<TcpProxy> {
-  const proxy = new FaultyProxy(options.target);
+export async function createTcpProxy(options: {
+  readonly target: Target;
+  /** Where it listens; loopback unless given. */
+  readonly host?: string;
+}): Promise<TcpProxy> {
+  const proxy = new FaultyProxy(options.target, options.host ?? '127.0.0.1');
   await proxy.listen();
   return proxy;
 }
@@ -49,15 +53,16 @@ export async function createTcpProxy(options: { readonly target: Target }): Prom
 const HELD_BYTES_MAX = 16 * 1024 * 1024;
 
 class FaultyProxy implements TcpProxy {
-  readonly host = '127.0.0.1';
+  readonly host: string;
   private target: Target;
   private readonly server: net.Server;
   private readonly pairs = new Set<Pair>();
   readonly faults = { toTarget: false, toClient: false, delayMs: 0 };
   private trap: { text: string; onLost: () => void } | undefined;
 
-  constructor(target: Target) {
+  constructor(target: Target, host: string) {
     this.target = target;
+    this.host = host;
     this.server = net.createServer({ allowHalfOpen: true }, (client) => {
       this.onConnection(client);
     });
