@@ -29,6 +29,10 @@ const COMMANDS = {
     what: 'the cluster in a simulated world, seed by seed (npm run simulate -- --help)',
     run: () => runSource('simulate.ts'),
   },
+  chaos: {
+    what: 'a real cluster under faults, and what came of it (npm run chaos -- --help)',
+    run: () => runSource('chaos.ts'),
+  },
   build: {
     what: 'compile to dist/, where the sources have changed; the others do it by themselves',
     run: async () => {
