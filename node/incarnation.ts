@@ -176,14 +176,21 @@ export class Incarnation {
     }
   }
 
-  /** Ends everything at once; what is not settled will be reclaimed. */
+  /**
+   * Ends everything at once; what is not settled will be reclaimed. It signs out only when nothing that
+   * it began runs any more, because the leader gives its tasks to others right then (rule 7). Else its
+   * lease runs out, or its death is proven.
+   */
   async end(): Promise<void> {
     await this.elector.stop();
     await this.term?.ended;
-    this.worker.stop();
+    const hasEnded = await this.worker.stop();
     await this.contact.stop();
     // On the server that is the primary now the number may be another's.
-    if (this.anchor?.isOver !== true) await this.signOut();
+    if (this.anchor?.isOver !== true) {
+      if (hasEnded) await this.signOut();
+      else this.deps.log.warn('Tasks of this node may run on; its lease is left to run out.');
+    }
     await Promise.all(this.connections.map((connection) => connection.close()));
   }
 

@@ -28,8 +28,8 @@ export interface TaskError {
 export interface Isolation {
   /** The result as JSON text; rejects with an `Interruption` where the lease of the node ended it. */
   run(work: Work, attempt: number, fencingToken: number, signal: AbortSignal): Promise<string>;
-  /** Ends at once whatever runs. */
-  stop(): void;
+  /** Ends at once whatever runs; true when nothing of it is left, false when that is not certain. */
+  stop(): Promise<boolean>;
 }
 
 /** The process of a task ended without an answer. */
@@ -64,12 +64,15 @@ export interface Run {
 const DEATHS_MAX = 3;
 /** What a handler gets to heed its signal; then it is left behind, because its slot is needed. */
 const HEED_MS = 2000;
+const HEED_LOOK_MS = 10;
 /** Until a task that could not begin here may be leased again. */
 const NOT_BEGUN_MS = 1000;
 const MESSAGE_LENGTH_MAX = 4000;
 
 export class Executor {
   private readonly deps: ExecutorDeps;
+  /** Handlers that run in this process, those left behind included. */
+  private runningHere = 0;
 
   constructor(deps: ExecutorDeps) {
     this.deps = deps;
@@ -102,8 +105,13 @@ export class Executor {
     }
   }
 
-  stop(): void {
-    this.deps.isolation.stop();
+  /** Ends what runs elsewhere; false where something may run on, also in this very process. */
+  async stop(): Promise<boolean> {
+    const { clock, isolation } = this.deps;
+    const isGone = await isolation.stop();
+    const untilMs = clock.monotonicMs() + HEED_MS;
+    while (this.runningHere > 0 && clock.monotonicMs() < untilMs) await clock.sleep(HEED_LOOK_MS);
+    return isGone && this.runningHere === 0;
   }
 
   private canSimulate(work: Work): boolean {
@@ -135,6 +143,7 @@ export class Executor {
   /** What a handler does, until it has been interrupted for so long that it is left behind. */
   private heeded(run: Run, running: Promise<unknown>): Promise<unknown> {
     const { halt, work } = run;
+    this.runningHere += 1;
     return new Promise((resolve, reject) => {
       let cancel: (() => void) | undefined;
       halt.onInterrupt = () => {
@@ -147,6 +156,7 @@ export class Executor {
         });
       };
       const settled = (end: () => void): void => {
+        this.runningHere -= 1;
         cancel?.();
         halt.onInterrupt = undefined;
         end();

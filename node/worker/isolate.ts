@@ -1,6 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { Gate } from '../base/gate.ts';
-import { killGroup } from '../base/process-identity.ts';
+import { killGroup, killOrphanGroup } from '../base/process-identity.ts';
 import { FatalError } from '../core/handler.ts';
 import { NotBegunError, ProcessDiedError, type Isolation } from './executor.ts';
 import { GroupLedger, type GroupLedgerDeps } from './group-ledger.ts';
@@ -59,6 +59,10 @@ export type FromChild =
  */
 const PROCESSES_MAX = 16;
 
+/** What a killed group gets to vanish: longer only where the kernel holds one of it back. */
+const VANISH_MS = 1000;
+const VANISH_LOOK_MS = 10;
+
 /** The descriptor of the pipe that the child's dead-man thread reads. */
 export const WORD_FD = 4;
 
@@ -77,9 +81,18 @@ export class ChildIsolation implements Isolation {
     return this.gate.run(() => this.runOne(task, signal), signal);
   }
 
-  stop(): void {
-    for (const group of this.ledger.all) killGroup(group);
+  /** Kills every group and waits until nothing of them runs, for a second at most. */
+  async stop(): Promise<boolean> {
+    const groups = [...this.ledger.all];
+    for (const group of groups) killGroup(group);
     this.ledger.stop();
+    const { clock } = this.deps;
+    const untilMs = clock.monotonicMs() + VANISH_MS;
+    while (!groups.every((group) => killOrphanGroup(group))) {
+      if (clock.monotonicMs() >= untilMs) return false;
+      await clock.sleep(VANISH_LOOK_MS);
+    }
+    return true;
   }
 
   private async runOne(task: ToChild, signal: AbortSignal): Promise<string> {

@@ -186,13 +186,16 @@ export class Worker {
     if (this.held.size > 0) log.warn('Leases were left unsettled.', { count: this.held.size });
   }
 
-  /** Ends at once: interrupts everything, and gives up what is not settled. */
-  stop(): void {
+  /**
+   * Ends at once: interrupts everything, and gives up what is not settled. True when nothing runs any
+   * more, so that others may run it (rule 7).
+   */
+  async stop(): Promise<boolean> {
     this.stopping.abort(new Error('the worker is stopped'));
     this.interruptAll('draining');
-    this.deps.executor.stop();
     this.settler.stop();
     this.onIdle?.();
+    return this.deps.executor.stop();
   }
 
   private interrupt(lease: Held, code: Interruption['code']): void {

@@ -102,7 +102,7 @@ describe('a drain', () => {
     await bench.lease([seq]);
     await held.hasBegun(1);
     const drained = bench.worker.drain(LONG_MS, never);
-    bench.worker.stop();
+    await bench.worker.stop();
     await drained;
     expect(held.begun[0]?.signal.aborted).to.equal(true);
   });

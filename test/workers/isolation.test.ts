@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import { expect } from 'chai';
 import { systemClock, type Clock } from '../../node/base/clock.ts';
@@ -12,6 +13,16 @@ import { Bench, WORD_MS, type BenchOptions, type TaskSketch } from './setup.ts';
  * Method: real processes that call back over TCP; the end of the line is the death of the process.
  * Seen to fail: each test names the change of the code that it caught.
  */
+/** Whether a process still runs; a dead one that nobody has collected does not. */
+function runs(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
+    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+  } catch {
+    return false;
+  }
+}
+
 interface Caller {
   readonly pid: number;
   readonly child?: number;
@@ -280,12 +291,13 @@ describe('a task in a process of its own', () => {
     await caller.gone;
   });
 
-  // Seen to fail without the kill in ChildIsolation.stop.
+  // Seen to fail without the kill in ChildIsolation.stop, and without the wait for its end.
   it('is killed at once when the worker is stopped', async () => {
     await open({ graceMs: 20_000 });
     await start('deaf');
     const caller = await board.call();
-    bench.worker.stop();
+    expect(await bench.worker.stop()).to.equal(true);
+    expect(runs(caller.pid)).to.equal(false);
     await caller.gone;
   });
 

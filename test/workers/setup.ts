@@ -200,7 +200,7 @@ export class Bench {
   }
 
   async close(): Promise<void> {
-    this.worker.stop();
+    await this.worker.stop();
     await Promise.all(this.pipelines.map((pipeline) => pipeline.close()));
     await this.proxy.close();
     await this.admin.end();
