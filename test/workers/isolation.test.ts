@@ -291,7 +291,7 @@ describe('a task in a process of its own', () => {
     await caller.gone;
   });
 
-  // Seen to fail without the kill in ChildIsolation.stop, and without the wait for its end.
+  // Seen to fail without the kill in ChildIsolation.stop.
   it('is killed at once when the worker is stopped', async () => {
     await open({ graceMs: 20_000 });
     await start('deaf');
