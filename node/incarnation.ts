@@ -52,8 +52,6 @@ const FENCED_STATEMENT_MS = 400;
 const STATEMENT_MS = 5000;
 /** Batches of outcomes that may be under way at once, each on a connection of its own. */
 const SETTLE_LANES = 2;
-/** Between the signal to a child and SIGKILL. */
-const CHILD_GRACE_MS = 1000;
 /** What was settled last is told for so long at shut-down; after that the database has it anyway. */
 const FAREWELL_MS = 500;
 
@@ -213,7 +211,7 @@ export class Incarnation {
     const shared = { clock: surroundings.clock, rng: surroundings.rng, log };
     const isolation = surroundings.isolate({
       ...shared,
-      graceMs: CHILD_GRACE_MS,
+      graceMs: timings.killGraceMs,
       wordMs: timings.renewMs,
       leaseLeftMs: () => this.contact.leaseLeftMs,
       registerGroups: (groups) => this.registry.setProcessGroups(this.nodeId, groups),

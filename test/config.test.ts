@@ -81,6 +81,7 @@ describe('parseConfig', () => {
 
   it('refuses timings under which two nodes could run one task', () => {
     expect(faultsFor({ SKEIN_LEASE_MS: '2000' }, {})).to.deep.equal([
+      'SKEIN_LEASE_MS: abortMs + killGraceMs must not exceed killMs',
       'SKEIN_LEASE_MS: abortMs must be at least 3 × renewMs',
       'SKEIN_LEASE_MS: leaseMs must be at least 4 × (lockIdleMs + campaignMaxMs)',
     ]);

@@ -31,6 +31,8 @@ export interface Timings {
   readonly abortMs: number;
   /** … and by then their children are killed. */
   readonly killMs: number;
+  /** Between the signal to a child and its kill. */
+  readonly killGraceMs: number;
   /** Between the end of a lease and its reclaim. */
   readonly guardMs: number;
 }
@@ -50,6 +52,7 @@ export const LAN: Timings = {
   leaseMs: 10_000,
   abortMs: 7000,
   killMs: 9000,
+  killGraceMs: 1000,
   guardMs: 500,
 };
 
@@ -57,6 +60,9 @@ export const LAN: Timings = {
 export const WAN: Timings = Object.fromEntries(
   Object.entries(LAN).map(([key, ms]) => [key, (ms as number) * 4]),
 ) as unknown as Timings;
+
+/** The longest sleep of an idle leader between two rounds. */
+export const IDLE_MS = 200;
 
 /** The rate by which two clocks may drift apart: 1 %. */
 const DRIFT = 0.01;
@@ -73,11 +79,19 @@ export function faultsOf(t: Timings): readonly string[] {
       t.abortMs < t.killMs && t.killMs < t.leaseMs * (1 - DRIFT) - 100,
       'abortMs < killMs < leaseMs, less 1 % and 100 ms',
     ],
+    [t.abortMs + t.killGraceMs <= t.killMs, 'abortMs + killGraceMs must not exceed killMs'],
     [3 * t.renewMs <= t.abortMs, 'abortMs must be at least 3 × renewMs'],
     [
       t.leaseMs >= 4 * (t.lockIdleMs + t.campaignMaxMs),
       'leaseMs must be at least 4 × (lockIdleMs + campaignMaxMs)',
     ],
+    // Else a lock that a frozen leader lost stands free while its followers still believe in it.
+    [
+      t.linkSilenceMs + t.campaignMaxMs <= t.lockIdleMs,
+      'linkSilenceMs + campaignMaxMs must not exceed lockIdleMs',
+    ],
+    // Else an idle leader, which sleeps between its rounds, looks like one that hangs, and none may lead.
+    [t.progressMs >= 2 * IDLE_MS, `progressMs must be at least ${String(2 * IDLE_MS)}`],
     [t.campaignMinMs <= t.campaignMaxMs, 'campaignMinMs must not exceed campaignMaxMs'],
     [
       Object.values(t as unknown as Record<string, number>).every((ms) => ms > 0),

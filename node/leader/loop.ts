@@ -1,7 +1,7 @@
 import type { Clock, Rng } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
 import { Scheduler } from '../core/scheduler.ts';
-import type { Timings } from '../core/timings.ts';
+import { IDLE_MS, type Timings } from '../core/timings.ts';
 import { DatabaseClock } from './database-clock.ts';
 import { Inbox } from './inbox.ts';
 import { Mailbox } from './mailbox.ts';
@@ -63,8 +63,6 @@ export interface LeaderDeps {
   readonly pageRows?: number;
 }
 
-/** The longest sleep of an idle loop: it must show progress more often than `progressMs`. */
-const IDLE_MS = 200;
 const HOUSEKEEPING_MS = 1000;
 /**
  * A leader that no node reaches, itself included, for so many renewals leaves the office: its lock and

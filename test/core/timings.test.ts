@@ -15,6 +15,9 @@ describe('the timings of the protocol', () => {
     [{ killMs: 9900 }, 'killMs < leaseMs'],
     [{ renewMs: 2500 }, '3 × renewMs'],
     [{ leaseMs: 4000, killMs: 3600, abortMs: 3000 }, '4 × (lockIdleMs + campaignMaxMs)'],
+    [{ killGraceMs: 2100 }, 'abortMs + killGraceMs'],
+    [{ linkSilenceMs: 1200 }, 'linkSilenceMs + campaignMaxMs'],
+    [{ progressMs: 300 }, 'progressMs must be at least 400'],
     [{ campaignMinMs: 60 }, 'campaignMinMs'],
     [{ guardMs: 0 }, 'above 0'],
   ];
