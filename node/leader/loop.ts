@@ -20,7 +20,7 @@ import type {
 import { Reaper } from './reaper.ts';
 import { Roster } from './roster.ts';
 import { takeOver } from './takeover.ts';
-import { untilDone } from './until-done.ts';
+import { Unanswered, untilDone } from './until-done.ts';
 
 /**
  * One term of office: what the leader does, from the moment the term is its own until the signal of
@@ -38,8 +38,10 @@ import { untilDone } from './until-done.ts';
  * beat (a word on each stream, so that a silent leader is noticed).
  *
  * Failures: a write that fails is tried again, which its guards make safe; while that lasts the loop
- * makes no progress, `progressMs` stands still, and the elector lets the office go. A write whose fence
- * counts 0 ends the term at once. What the leader forgets with its memory is in PostgreSQL, and the
+ * makes no progress, `progressMs` stands still, and the elector lets the office go. What is asked beside
+ * the loop and not answered for six times as long (a page of a takeover, the renewal of the nodes) ends
+ * the term too: another node may have a better way to the database, and a leader that beats but cannot
+ * read would keep the office for ever. A write whose fence counts 0 ends the term at once. What the leader forgets with its memory is in PostgreSQL, and the
  * next leader reads it there.
  *
  * What it does not promise: that it is the only one who believes to lead. The fence in each statement
@@ -69,12 +71,15 @@ const HOUSEKEEPING_MS = 1000;
  * its database are well, and nothing would ever run.
  */
 const UNREACHED_RENEWALS = 5;
+/** Of `progressMs`: above the deadline of a read, so that one lost answer does not cost the office. */
+const UNANSWERED_SHARE = 6;
 
 export class LeaderLoop {
   private readonly deps: LeaderDeps;
   private readonly leadership: Leadership;
   private readonly scheduler = new Scheduler();
   private readonly mailbox: Mailbox;
+  private readonly unanswered: Unanswered;
   private readonly databaseClock: DatabaseClock;
   private readonly roster: Roster;
   private readonly performer: Performer;
@@ -88,7 +93,8 @@ export class LeaderLoop {
     this.lastProgressMs = deps.clock.monotonicMs();
     this.mailbox = new Mailbox(deps.clock);
     this.databaseClock = new DatabaseClock(deps.clock);
-    const shared = { ...deps, leadership, mailbox: this.mailbox };
+    this.unanswered = new Unanswered(deps.clock);
+    const shared = { ...deps, leadership, mailbox: this.mailbox, unanswered: this.unanswered };
     this.inbox = new Inbox({ ...shared, isCaughtUp: () => this.scheduler.isCaughtUp });
     this.roster = new Roster({
       ...shared,
@@ -129,6 +135,7 @@ export class LeaderLoop {
     const beside = Promise.all([
       takeOver({
         ...this.deps,
+        unanswered: this.unanswered,
         leadership: this.leadership,
         mailbox: this.mailbox,
         databaseClock: this.databaseClock,
@@ -164,9 +171,9 @@ export class LeaderLoop {
     done();
   }
 
-  /** A word on each stream, the gauges, and whether anybody hears. */
+  /** A word on each stream, the gauges, and whether anybody hears and answers. */
   private async keepHouse(): Promise<void> {
-    const { clock, timings, metrics } = this.deps;
+    const { clock, timings, metrics, onDeposed } = this.deps;
     const { signal } = this.leadership;
     let gaugesMs = -Infinity;
     let reachedMs = clock.monotonicMs();
@@ -175,8 +182,10 @@ export class LeaderLoop {
         this.roster.beat();
         if (!this.roster.isEmpty) reachedMs = clock.monotonicMs();
         else if (clock.monotonicMs() - reachedMs > UNREACHED_RENEWALS * timings.renewMs) {
-          this.deps.onDeposed('no node reaches this leader');
+          onDeposed('no node reaches this leader');
         }
+        const stuck = this.unanswered.olderThan(UNANSWERED_SHARE * timings.progressMs);
+        if (stuck !== undefined) onDeposed(`the database does not answer: ${stuck}`);
         if (clock.monotonicMs() - gaugesMs >= HOUSEKEEPING_MS) {
           gaugesMs = clock.monotonicMs();
           const { tasks, ready, leased } = this.scheduler.counts;

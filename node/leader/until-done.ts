@@ -18,38 +18,82 @@ export interface RetryDeps {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly log: LogPort;
+  readonly unanswered: Unanswered;
   readonly isDeposedError: (error: Error) => boolean;
   readonly onDeposed: (reason: string) => void;
 }
 
+/** What the leader has asked of the database and has no answer to, failures and new tries included. */
+export class Unanswered {
+  private readonly clock: Clock;
+  /** In the order in which they were asked first. */
+  private readonly asked = new Map<symbol, { readonly what: string; readonly sinceMs: number }>();
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+
+  /** The one that has waited longest, where that is longer than `ms`. */
+  olderThan(ms: number): string | undefined {
+    const [oldest] = this.asked.values();
+    if (oldest === undefined || this.clock.monotonicMs() - oldest.sinceMs <= ms) return undefined;
+    return oldest.what;
+  }
+
+  async during<T>(what: string, work: () => Promise<T>): Promise<T> {
+    const key = Symbol(what);
+    this.asked.set(key, { what, sinceMs: this.clock.monotonicMs() });
+    try {
+      return await work();
+    } finally {
+      this.asked.delete(key);
+    }
+  }
+}
+
 /**
  * Tries a statement until it is answered. Every statement of the leader may be tried again: its guards
- * make the second time harmless. Rejects when the term ends, and ends it when the fence says so.
+ * make the second time harmless. Rejects as soon as the term ends, and ends it when the fence says so.
  */
-export async function persist<T>(
+export function persist<T>(
   deps: RetryDeps,
   signal: AbortSignal,
   what: string,
   run: () => Promise<T>,
 ): Promise<T> {
-  for (let failures = 1; ; failures++) {
-    signal.throwIfAborted();
-    try {
-      return await run();
-    } catch (thrown) {
-      const error = toError(thrown);
-      // First: the news that a former term is over must not end the present one of the same node.
+  return deps.unanswered.during(what, async () => {
+    for (let failures = 1; ; failures++) {
       signal.throwIfAborted();
-      if (deps.isDeposedError(error)) {
-        deps.onDeposed(error.message);
-        throw error;
+      try {
+        return await orAborted(run(), signal);
+      } catch (thrown) {
+        const error = toError(thrown);
+        // First: the news that a former term is over must not end the present one of the same node.
+        signal.throwIfAborted();
+        if (deps.isDeposedError(error)) {
+          deps.onDeposed(error.message);
+          throw error;
+        }
+        deps.log.warn('A statement of the leader failed and is tried again.', {
+          statement: what,
+          failures,
+          error,
+        });
+        await deps.clock.sleep(fullJitterMs(BACKOFF, failures, deps.rng), signal);
       }
-      deps.log.warn('A statement of the leader failed and is tried again.', {
-        statement: what,
-        failures,
-        error,
-      });
-      await deps.clock.sleep(fullJitterMs(BACKOFF, failures, deps.rng), signal);
     }
-  }
+  });
+}
+
+/** The answer, or the end of the term, whichever comes first: nobody waits in a term that is over. */
+function orAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      reject(toError(signal.reason));
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    void answer.then(resolve, reject).finally(() => {
+      signal.removeEventListener('abort', onAbort);
+    });
+  });
 }

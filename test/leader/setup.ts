@@ -2,6 +2,7 @@ import type { FromLeader, FromNode, Hello } from '../../node/core/messages.ts';
 import { Mailbox } from '../../node/leader/mailbox.ts';
 import type { LinkHandlers, LinkToNode, ReaderPort } from '../../node/leader/ports.ts';
 import { Roster } from '../../node/leader/roster.ts';
+import { Unanswered } from '../../node/leader/until-done.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 /** A node's end of a stream to the leader, spoken by the test. */
@@ -65,6 +66,7 @@ export function setup() {
     } as unknown as ReaderPort,
     leadership: { term: 1, signal: term.signal, isTrusted: () => !term.signal.aborted },
     mailbox,
+    unanswered: new Unanswered(clock),
     isDeposedError: () => false,
     onDeposed: line,
     onLook: () => undefined,

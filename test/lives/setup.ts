@@ -38,6 +38,8 @@ export class World {
   static async open(): Promise<World> {
     const database = await createTestDatabase();
     const admin = new Client({ connectionString: database.url });
+    // Ends with the database that it is on.
+    admin.on('error', () => undefined);
     await admin.connect();
     return new World(database, admin);
   }

@@ -5,6 +5,7 @@ import { Mailbox } from '../../node/leader/mailbox.ts';
 import type { NodeRow, ProcessesPort, ReaderPort, WriterPort } from '../../node/leader/ports.ts';
 import { Reaper } from '../../node/leader/reaper.ts';
 import type { Roster } from '../../node/leader/roster.ts';
+import { Unanswered } from '../../node/leader/until-done.ts';
 import { ModelClock } from '../scheduler/model-clock.ts';
 import { seededRng } from '../support/seeded-rng.ts';
 
@@ -45,6 +46,7 @@ export class Graveyard {
     const reaper = new Reaper({
       ...{ clock, mailbox, rng: seededRng(1), timings: LAN, holders: () => [1] },
       ...{ isDeposedError: () => false, onDeposed: () => undefined },
+      unanswered: new Unanswered(clock),
       log: { debug: () => 0, info: () => 0, warn: () => 0, error: () => 0 },
       leadership: { term: 1, signal: this.controller.signal, isTrusted: () => true },
       databaseClock: new DatabaseClock(clock),

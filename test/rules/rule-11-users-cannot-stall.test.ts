@@ -5,6 +5,7 @@ import { SettledAs } from '../../node/core/messages.ts';
 import { Inbox } from '../../node/leader/inbox.ts';
 import { Mailbox } from '../../node/leader/mailbox.ts';
 import type { InboxRow, ReaderPort, WriterPort } from '../../node/leader/ports.ts';
+import { Unanswered } from '../../node/leader/until-done.ts';
 import { Database } from '../../node/store/database.ts';
 import { Bench } from '../scheduler/setup.ts';
 import { completed, settled, Tables, until, type Session } from './setup.ts';
@@ -102,6 +103,7 @@ describe('rule 11: what users ask in bulk is done in portions', () => {
     const job = new Inbox({
       ...{ clock: systemClock, rng: systemRng, mailbox, isCaughtUp: () => true },
       ...{ isDeposedError: () => false, onDeposed: () => undefined },
+      unanswered: new Unanswered(systemClock),
       log: { debug: () => 0, info: () => 0, warn: () => 0, error: () => 0 },
       reader: reader as unknown as ReaderPort,
       writer: writer as unknown as WriterPort,

@@ -26,6 +26,8 @@ const QUIET: LogPort = {
   warn: () => undefined,
   error: () => undefined,
 };
+/** Here a statement may take any time, and terms end when the seed says so. */
+const PATIENT = { ...LAN, progressMs: Infinity };
 const NO_METRICS = {
   leaderGauges: () => undefined,
   clearLeaderGauges: () => undefined,
@@ -183,7 +185,15 @@ export class World {
     };
     const loop = new LeaderLoop(
       {
-        ...{ clock, rng, log: QUIET, metrics: NO_METRICS, timings: LAN, onDeposed, pageRows: 5 },
+        ...{
+          clock,
+          rng,
+          log: QUIET,
+          metrics: NO_METRICS,
+          timings: PATIENT,
+          onDeposed,
+          pageRows: 5,
+        },
         reader: reads.port(database.reader) as unknown as ReaderPort,
         writer: writes.port(database.writer(term)) as unknown as WriterPort,
         renewer: reads.port({ renewMany: database.renew.bind(database) }) as unknown as RenewerPort,
