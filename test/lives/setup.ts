@@ -114,7 +114,8 @@ export class TestNode {
   constructor(name: string, databaseUrl: string, options: NodeOptions) {
     const { log } = this;
     const url = options.databaseUrl ?? databaseUrl;
-    const real = realSurroundings({ databaseUrl: url, name, log });
+    const childEntry = new URL('../workers/child-entry.mjs', import.meta.url);
+    const real = realSurroundings({ databaseUrl: url, name, log, childEntry });
     this.peers = new PeerServer({
       host: '127.0.0.1',
       port: 0,

@@ -2,6 +2,7 @@ import { toError } from '../../node/base/errors.ts';
 import { FatalError } from '../../node/core/handler.ts';
 import { ProcessDiedError, type Isolation } from '../../node/worker/executor.ts';
 import { GroupLedger } from '../../node/worker/group-ledger.ts';
+import { Interruption } from '../../node/worker/halt.ts';
 import type { IsolationDeps } from '../../node/worker/isolate.ts';
 import type { Work } from '../../node/worker/ports.ts';
 import { planOf } from './plan.ts';
@@ -25,6 +26,7 @@ export interface Forks {
 export class SimIsolation {
   private readonly world: Forks;
   private readonly node: SimProcess;
+  private readonly endedByLease = new Set<number>();
 
   constructor(world: Forks, node: SimProcess) {
     this.world = world;
@@ -49,6 +51,7 @@ export class SimIsolation {
       stop: () => {
         for (const group of groups) this.world.killGroup(group);
         ledger.stop();
+        return Promise.resolve(true);
       },
     };
   }
@@ -66,7 +69,9 @@ export class SimIsolation {
     const died = new Promise<never>((_, reject) => {
       child.onExit(() => {
         node.deliver(() => {
-          reject(new ProcessDiedError('the process of the task ended'));
+          const byLease = this.endedByLease.delete(pid);
+          if (byLease) reject(new Interruption('lease_lost'));
+          else reject(new ProcessDiedError('the process of the task ended'));
         });
       });
     });
@@ -134,6 +139,7 @@ export class SimIsolation {
       cancelEnd();
       cancelEnd = child.clock.after(leftMs, () => {
         this.world.history.count('a child ended itself');
+        this.endedByLease.add(pid);
         child.crash();
       });
       cancelNext = clock.after(wordMs, next);
