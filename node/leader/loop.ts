@@ -41,8 +41,8 @@ import { Unanswered, untilDone } from './until-done.ts';
  * makes no progress, `progressMs` stands still, and the elector lets the office go. What is asked beside
  * the loop and not answered for six times as long (a page of a takeover, the renewal of the nodes) ends
  * the term too: another node may have a better way to the database, and a leader that beats but cannot
- * read would keep the office for ever. A write whose fence counts 0 ends the term at once. What the leader forgets with its memory is in PostgreSQL, and the
- * next leader reads it there.
+ * read would keep the office for ever. A write whose fence counts 0 ends the term at once. What the
+ * leader forgets with its memory is in PostgreSQL, and the next leader reads it there.
  *
  * What it does not promise: that it is the only one who believes to lead. The fence in each statement
  * sees to it that only one can write.
