@@ -45,6 +45,15 @@ export const PLANNER =
   '-c jit=off -c plan_cache_mode=force_generic_plan ' +
   '-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off';
 
+/**
+ * For the server's end: a statement of which the last packet never came, because its machine is gone, is
+ * in no transaction that a timeout of the server would end, and keeps its locks; the leader's on the term
+ * row, so that nobody could lead. TCP gives such a session up after 8 s, and not after two hours.
+ */
+const KEEPALIVE =
+  '-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3 ' +
+  '-c tcp_user_timeout=5000';
+
 /** What the stores need of a connection: a test gives them one within a transaction. */
 export type Statements = Pick<Pipeline, 'query'>;
 
@@ -119,7 +128,8 @@ export class Pipeline {
       options:
         `-c statement_timeout=${String(statementTimeoutMs)} ` +
         `-c lock_timeout=${String(statementTimeoutMs)} ` +
-        `-c idle_in_transaction_session_timeout=${String(statementTimeoutMs)} ${PLANNER}`,
+        `-c idle_in_transaction_session_timeout=${String(statementTimeoutMs)} ` +
+        `${KEEPALIVE} ${PLANNER}`,
       types: COLUMN_TYPES,
       pipeline: true,
     });

@@ -67,6 +67,21 @@ describe('the pipelined connection', () => {
     await database.drop();
   });
 
+  // Seen to fail without KEEPALIVE: two hours, the default of Linux.
+  it('is given up by the server within seconds when its machine is gone', async () => {
+    const settings = ['idle', 'interval', 'count'].map((name) => `tcp_keepalives_${name}`);
+    const [row = []] = await open(1000).query(
+      {
+        name: 'test.keepalive',
+        text: `select ${[...settings, 'tcp_user_timeout']
+          .map((name) => `current_setting('${name}')`)
+          .join()}`,
+      },
+      [],
+    );
+    expect(row).to.deep.equal(['5', '1', '3', '5000']);
+  });
+
   it('carries several statements at once, each with its own answer or error', async () => {
     open(5000);
     const answers = await Promise.allSettled([
