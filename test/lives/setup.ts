@@ -7,6 +7,7 @@ import type { LogPort } from '../../node/leader/ports.ts';
 import { Lives } from '../../node/lives.ts';
 import { Metrics } from '../../node/observe/metrics.ts';
 import { PeerServer } from '../../node/rpc/peer-server.ts';
+import { PrimaryWatch } from '../../node/store/primary.ts';
 import { realSurroundings, type Surroundings } from '../../node/surroundings.ts';
 import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
 
@@ -115,7 +116,10 @@ export class TestNode {
     const { log } = this;
     const url = options.databaseUrl ?? databaseUrl;
     const childEntry = new URL('../workers/child-entry.mjs', import.meta.url);
-    const real = realSurroundings({ databaseUrl: url, name, log, childEntry });
+    const real = realSurroundings({
+      ...{ databaseUrl: url, name, log, childEntry, primary: new PrimaryWatch() },
+      doubt: () => undefined,
+    });
     this.peers = new PeerServer({
       host: '127.0.0.1',
       port: 0,
