@@ -10,7 +10,9 @@ export interface CommitTrace {
 }
 
 /**
- * The row proves the commit. No row proves nothing while the old session is still at it, and a
+ * The row proves the commit, but not that it outlives a failover: after a restart a primary shows what
+ * no standby has confirmed. So the question writes a word into the log itself, and is answered when
+ * that, and all before it, is as safe as any commit. No row proves nothing while the old session is still at it, and a
  * transaction number above the present ones (a server that crashed and forgot it) stands for none.
  */
 const CHECK: Statement = {
@@ -20,7 +22,8 @@ const CHECK: Statement = {
       case
         when $3::xid8 < pg_snapshot_xmax(pg_current_snapshot()) then pg_xact_status($3::xid8)
       end as status,
-      exists (select from skein.task where seq = $1 and id = any($2::text[])) as stored`,
+      exists (select from skein.task where seq = $1 and id = any($2::text[])) as stored,
+      pg_logical_emit_message(true, 'skein', '') as asked`,
 };
 const TRIES = 20;
 const PAUSE_MS = 250;

@@ -150,6 +150,7 @@ select m.seq,
   coalesce(l.lease_seq, 0), coalesce(l.attempt, t.attempt),
   coalesce((extract(epoch from l.run_at) * 1000)::float8, 0)
 from unnest($2::bigint[], $3::int[]) as m (seq, lease_seq)
+cross join (select pg_logical_emit_message(true, 'skein', '') offset 0) as asked
 join skein.task t on t.seq = m.seq
 left join skein.live l on l.seq = m.seq
 left join skein.attempt a
