@@ -69,8 +69,14 @@ export interface EmbeddedPostgresOptions {
   readonly signal?: AbortSignal;
 }
 
-/** fsync, synchronous_commit and full_page_writes stay on, as PostgreSQL has them. */
+/**
+ * What is acknowledged must survive a crash of the machine, whatever a settings file or ALTER SYSTEM
+ * says: what the command line names wins over both.
+ */
 const SETTINGS: Readonly<Record<string, string | number>> = {
+  fsync: 'on',
+  full_page_writes: 'on',
+  synchronous_commit: 'on',
   max_connections: 200,
   shared_buffers: '256MB',
   max_wal_size: '2GB',

@@ -8,6 +8,8 @@ import { Client } from 'pg';
 import { openEmbeddedPostgres } from '../../node/store/embedded-postgres.ts';
 import type { EmbeddedPostgres } from '../../node/store/embedded-postgres.ts';
 
+const DURABLE = ['fsync', 'full_page_writes', 'synchronous_commit'];
+
 /**
  * Goal: whatever happened to the server or to its launcher, opening it again gives the same data.
  * Method: real servers in a folder with a space and a quote in its name, killed by their number.
@@ -53,6 +55,18 @@ describe('openEmbeddedPostgres', () => {
               current_setting('full_page_writes') || ' ' || current_setting('max_connections') as x`,
     );
     expect(settings).to.equal('on on on 200');
+  });
+
+  it('keeps the durable settings on whatever was set in it before', async () => {
+    const home = await newHome();
+    const server = await openEmbeddedPostgres({ home });
+    servers.push(server);
+    for (const name of DURABLE) await ask(server.url, `alter system set ${name} = off`);
+    await server.stop();
+    const again = await openEmbeddedPostgres({ home });
+    servers.push(again);
+    const shown = DURABLE.map((name) => ask(again.url, `select current_setting('${name}') as x`));
+    expect(await Promise.all(shown)).to.deep.equal(['on', 'on', 'on']);
   });
 
   it('adopts a server that runs, and two launchers at once share one', async () => {
