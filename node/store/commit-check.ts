@@ -12,8 +12,9 @@ export interface CommitTrace {
 /**
  * The row proves the commit, but not that it outlives a failover: after a restart a primary shows what
  * no standby has confirmed. So the question writes a word into the log itself, and is answered when
- * that, and all before it, is as safe as any commit. No row proves nothing while the old session is still at it, and a
- * transaction number above the present ones (a server that crashed and forgot it) stands for none.
+ * that, and all before it, is as safe as any commit. No row proves nothing while the old session is
+ * still at it, and a transaction number above the present ones (a server that crashed and forgot it)
+ * stands for none.
  */
 const CHECK: Statement = {
   name: 'commit-check.check',
