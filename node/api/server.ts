@@ -239,7 +239,8 @@ export class ApiServer {
     const error = toAppError(thrown);
     const fields = { request_id: requestId, method: request.method, code: error.code };
     // A client that left in the middle of its body is no error of ours.
-    if (error.httpStatus === 500 && !request.destroyed) {
+    // (One whose body was read to its end is destroyed too.)
+    if (error.httpStatus === 500 && (request.complete || !request.destroyed)) {
       this.#deps.log.error('a request failed unexpectedly', {
         ...fields,
         error: toError(error.cause).stack,

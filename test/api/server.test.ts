@@ -29,6 +29,18 @@ describe('the REST face of a node', () => {
     );
   });
 
+  it('logs what made a request fail unexpectedly, also one whose body was read', async () => {
+    await api.close();
+    const errors: string[] = [];
+    api = await startApi({
+      onError: (message, fields) => errors.push(`${message} ${JSON.stringify(fields)}`),
+    });
+    await api.sql.query('drop table skein.inbox');
+    const answer = await api.post('/tasks', { id: 'a', type: 'noop' });
+    expect([answer.status, answer.body['code']]).to.deep.equal([500, 'internal']);
+    expect(errors.join()).to.include('skein.inbox').and.include(String(answer.body['request_id']));
+  });
+
   it('echoes the id of a request, or makes one, also in problems', async () => {
     const given = await api.get('/tasks/none', { 'x-request-id': 'trace:1.a' });
     expect(given.headers.get('x-request-id')).to.equal('trace:1.a');

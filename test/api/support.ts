@@ -88,6 +88,8 @@ export interface ApiOptions {
   /** Replaces the address of the database, for a proxy in between. */
   readonly databaseUrl?: (url: string) => Promise<string>;
   readonly limits?: Partial<ApiLimits>;
+  /** Hears what the node logs as an error; without it that is printed. */
+  readonly onError?: (message: string, fields?: object) => void;
 }
 
 export async function startApi(options: ApiOptions = {}): Promise<Api> {
@@ -111,7 +113,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
   let looks = 0;
   const server = new ApiServer({
     clock: systemClock,
-    log: silent,
+    log: options.onError === undefined ? silent : { ...silent, error: options.onError },
     host: '127.0.0.1',
     port: 0,
     leader: { look: () => (looks += 1), isLeader: () => state.isLeader },
