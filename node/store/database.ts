@@ -77,6 +77,8 @@ export class Database implements Session {
   readonly #deadlineMs: number;
   readonly #connectTimeoutMs: number;
   readonly #servers: Servers;
+  /** Lent sessions that have said that they end: node-postgres refuses them before their socket closes. */
+  readonly #ended = new WeakSet<PoolClient>();
 
   constructor(settings: DatabaseSettings) {
     const { url, name, clock, rng, servers = ANY_PRIMARY, ...given } = settings;
@@ -207,6 +209,7 @@ export class Database implements Session {
     let fault: Error | undefined;
     const onError = (error: Error): void => {
       fault = error;
+      this.#ended.add(client);
     };
     client.on('error', onError);
     try {
@@ -239,7 +242,8 @@ export class Database implements Session {
       );
       return result.rows;
     } catch (thrown) {
-      if (!(thrown instanceof pg.DatabaseError) && !isOpen(client)) {
+      const isUsable = isOpen(client) && !this.#ended.has(client);
+      if (!(thrown instanceof pg.DatabaseError) && !isUsable) {
         throw new ConnectionLostError('the connection was lost', { cause: thrown });
       }
       throw thrown;
