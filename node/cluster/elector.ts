@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock, Rng } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
 import { toTerm } from '../base/ids.ts';
@@ -266,6 +267,8 @@ export class Elector {
   #announceGain(term: Term): void {
     if (this.role !== 'leader') return;
     const controller = new AbortController();
+    // Every read under way listens for the end of the term: dozens are no leak.
+    setMaxListeners(0, controller.signal);
     this.#term = controller;
     this.#isInOffice = true;
     this.#deps.log.info('Leadership was gained.', { term });

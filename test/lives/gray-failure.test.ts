@@ -67,6 +67,26 @@ describe('a leader that keeps its lock and cannot work', () => {
     await hung.end();
   });
 
+  // Seen to fail without the look at the roster in keepHouse.
+  it('because no node reaches it, itself included', async () => {
+    const lost = new Set<string>();
+    const surround = (real: Surroundings): Surroundings => ({
+      ...real,
+      dial: (options) =>
+        real.dial(lost.has(options.address) ? { ...options, address: '127.0.0.1:1' } : options),
+    });
+    const first = await world.begin({ surround });
+    await until(() => first.isLeader);
+    const other = await world.begin({ surround });
+    lost.add(first.grpcAddress);
+    // The streams that are up end with the life of the server that took them.
+    first.cutStreams();
+    await until(() => other.isLeader);
+    expect(first.said('The office is given up.')).to.equal(true);
+    await world.submit('noop', 3);
+    await until(async () => (await world.ended(1)) === 3);
+  });
+
   // Seen to fail the same way: the reaper hung, and nobody would have been buried ever again.
   it('because the renewals of the nodes hang', async () => {
     const { hung } = await replaced('control');

@@ -3,7 +3,7 @@ import { systemClock } from '../../node/base/clock.ts';
 import type { Handler } from '../../node/core/handler.ts';
 import { LAN, type Timings } from '../../node/core/timings.ts';
 import { builtInHandlers } from '../../node/handlers/built-in.ts';
-import type { LogPort } from '../../node/leader/ports.ts';
+import type { LinkToNode, LogPort } from '../../node/leader/ports.ts';
 import { Lives } from '../../node/lives.ts';
 import { Metrics } from '../../node/observe/metrics.ts';
 import { PeerServer } from '../../node/rpc/peer-server.ts';
@@ -110,6 +110,7 @@ export class TestNode {
   readonly lives: Lives;
   readonly lines: LogLine[] = [];
   private readonly peers: PeerServer;
+  private readonly links = new Set<LinkToNode>();
   private readonly addresses = { httpUrl: '', grpcAddress: '' };
 
   constructor(name: string, databaseUrl: string, options: NodeOptions) {
@@ -124,7 +125,10 @@ export class TestNode {
       host: '127.0.0.1',
       port: 0,
       log,
-      accept: (link) => this.lives.accept(link),
+      accept: (link) => {
+        this.links.add(link);
+        return this.lives.accept(link);
+      },
     });
     this.lives = new Lives({
       config: {
@@ -154,6 +158,16 @@ export class TestNode {
   async end(): Promise<void> {
     await this.lives.end();
     await this.peers.stop(100);
+  }
+
+  get grpcAddress(): string {
+    return this.addresses.grpcAddress;
+  }
+
+  /** Ends every stream that other nodes, or this one, have to it. */
+  cutStreams(): void {
+    for (const link of this.links) link.close();
+    this.links.clear();
   }
 
   get isLeader(): boolean {

@@ -296,12 +296,32 @@ function loseAnswers(world: World): void {
   });
 }
 
+/**
+ * Answers come later and later, then not at all: a leader that counted its trust from their arrival would
+ * lead beyond its lock.
+ */
+function slowThenSilent(world: World): void {
+  const leader = leaderOf(world);
+  if (leader === undefined) return;
+  const { toServer, toClient } = world.databasePath(leader.facts.name);
+  toClient.delayMs = world.draw(300, 390);
+  later(world, world.draw(300, 1500), 'the slow answers stop', () => {
+    toServer.silence();
+    toClient.delayMs = 0;
+  });
+  later(world, world.draw(3000, 6000), 'they come again', () => {
+    toServer.heal();
+    toClient.heal();
+  });
+}
+
 /** Each may answer for how long nothing else should happen. */
 const FAULTS = {
   'long freeze of a worker': freezeLong,
   'long isolation of a worker': isolateLong,
   'ambush at a commit': ambush,
   'answers of commits lost': loseAnswers,
+  'slow, then silent': slowThenSilent,
   crash,
   freeze,
   terminate,

@@ -94,7 +94,10 @@ class Simulation {
     await this.goOn(() => this.isAllOver || world.timeline.nowMs >= limitMs);
     if (!this.isAllOver) this.sayWhatIsStuck();
     const quietMs = world.timeline.nowMs + QUIET_MS;
-    await this.goOn(() => world.timeline.nowMs >= quietMs);
+    const isQuiet = (): boolean =>
+      world.timeline.nowMs >= quietMs &&
+      world.living.every(({ lives }) => lives.current !== undefined);
+    await this.goOn(() => isQuiet() || world.timeline.nowMs >= limitMs + HEAL_LIMIT_MS);
     this.judgeTheEnd();
     for (const node of world.nodes) node.process.crash();
     await world.timeline.settle();

@@ -102,6 +102,24 @@ describe('the contact with the leader', () => {
     expect(follow(4).frames[0]?.told).to.equal(undefined);
   });
 
+  // Seen to fail without tellOverdue in beat.
+  it('tells again on the same stream what a whole heartbeat has not seen acknowledged', async () => {
+    const { follow, contact, clock } = setup();
+    contact.start();
+    const stream = follow(1);
+    stream.say(1);
+    contact.tell([outcome(1)]);
+    const told = () => stream.frames.flatMap((frame) => frame.told ?? []);
+    await clock.advance(1000);
+    expect(told().map(({ seqs }) => seqs)).to.deep.equal([[1]]);
+    await clock.advance(1000);
+    expect(told().map(({ seqs }) => seqs)).to.deep.equal([[1], [1]]);
+    stream.say(1, { toldThrough: told().at(-1)?.number ?? 0 });
+    await clock.advance(3000);
+    expect(told()).to.have.length(2);
+    await contact.stop();
+  });
+
   // Seen to fail with `processed` that counts before the message was passed on.
   it('says once a second what it holds, and which message it has processed', async () => {
     const { follow, contact, clock } = setup();
