@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import { systemClock } from '../../node/base/clock.ts';
 import { Waiter } from '../../node/api/waiter.ts';
 import { eventually, FakeFeed, pointersOf, startApi } from './support.ts';
 import type { Api } from './support.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 
 /**
  * Goal: a waiting request ends with its task, whichever of the three ways brings the news.
@@ -96,8 +96,9 @@ describe('a waiter that hears of an end by the feed alone', () => {
     const feed = new FakeFeed();
     const log = { debug() {}, info() {}, warn() {}, error() {} };
     const tasks = { endedMany: () => Promise.resolve([]) };
-    const waiter = new Waiter({ clock: systemClock, feed, tasks, log });
-    return { feed, waiter };
+    const clock = new FakeClock();
+    const waiter = new Waiter({ clock, feed, tasks, log });
+    return { clock, feed, waiter };
   }
   const signal = new AbortController().signal;
 
@@ -115,7 +116,7 @@ describe('a waiter that hears of an end by the feed alone', () => {
   });
 
   it('does not miss an end that is told while it reads', async () => {
-    const { feed, waiter } = setup();
+    const { clock, feed, waiter } = setup();
     let reads = 0;
     const read = (): Promise<boolean> => {
       reads += 1;
@@ -123,8 +124,11 @@ describe('a waiter that hears of an end by the feed alone', () => {
       if (reads === 1) feed.sayEnded([5]);
       return Promise.resolve(reads > 1);
     };
-    expect(await waiter.until(5, 60_000, signal, read, (value) => value)).to.equal(true);
+    const answer = waiter.until(5, 60_000, signal, read, (value) => value);
+    // Its time is over only on a clock that stands still here.
+    await clock.advance(0);
     expect(reads).to.equal(2);
+    expect(await answer).to.equal(true);
     expect(feed.watched.size).to.equal(0);
     expect(waiter.count).to.equal(0);
     waiter.stop();

@@ -64,6 +64,22 @@ describe('the longest remaining path', () => {
     );
     fc.assert(property, { numRuns: 300 });
   });
+
+  // Seen to fail without the bound.
+  it('of a long chain is raised in portions of what one step may do', () => {
+    const size = 1000;
+    const graph = new TaskGraph();
+    const path = new CriticalPath(graph, () => undefined);
+    const edges = Array.from({ length: size - 1 }, (_, at): [number, number] => [at, at + 1]);
+    const sketch = { durations: Array.from({ length: size }, () => 1), edges };
+    const chain = Array.from({ length: size - 1 }, (_, at) => at);
+    addBatch(graph, path, sketch, chain);
+    addBatch(graph, path, sketch, [size - 1]);
+    let steps = 0;
+    for (; !path.isSettled; steps++) path.propagate(100);
+    expect(steps).to.be.within(10, 11);
+    expect(graph.remainingMs[graph.find(1)]).to.equal(size);
+  });
 });
 
 function addBatch(

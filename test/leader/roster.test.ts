@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { setup } from './setup.ts';
+import { FakeLink, setup } from './setup.ts';
 
 /**
  * Goal: what the leader makes of the frames of a node (rule 8): an inventory speaks of the grants that
@@ -25,6 +25,46 @@ describe('the roster of a leader', () => {
     expect(throughStep()).to.deep.equal([5]);
     node.beats(3, second);
     expect(throughStep()).to.deep.equal([6]);
+  });
+
+  const told = {
+    ...{ number: 3, seqs: [1], leaseSeqs: [1], settledAs: [1] as const, nextLeaseSeqs: [0] },
+    ...{ attempts: [1], runAtMs: [0] },
+  };
+
+  // Seen to fail with an acknowledgement of what is handed to nobody.
+  it('acknowledges what a node has settled, and hands it to the loop', async () => {
+    const { mailbox, join } = setup();
+    const node = await join(7);
+    node.says({ told });
+    expect(mailbox.take().events).to.deep.equal([{ kind: 'outcomes-settled', nodeId: 7, told }]);
+    expect(node.frames.at(-1)).to.deep.include({ toldThrough: 3 });
+  });
+
+  // Seen to fail where the frames of a node that is not yet a member are dropped.
+  it('heeds what a node said before it was a member, once it is one', async () => {
+    const { clock, mailbox, roster } = setup();
+    const link = new FakeLink(7);
+    const accepted = roster.accept(link);
+    if ('refused' in accepted) throw new Error(accepted.refused);
+    accepted.onMessage({ told });
+    expect(mailbox.take().events).to.deep.equal([]);
+    await clock.advance(0);
+    const kinds = mailbox.take().events.map(({ kind }) => kind);
+    expect(kinds).to.deep.equal(['types-handled', 'node-joined', 'outcomes-settled']);
+  });
+
+  // Seen to fail without the look at `isTrusted`.
+  it('hands nothing out once the trust in its lock is over, term or not', async () => {
+    const { roster, join, trust } = setup();
+    const node = await join(7);
+    const before = node.frames.length;
+    trust.holds = false;
+    roster.sendGrants(7, grants, 5);
+    expect(node.frames).to.have.length(before);
+    trust.holds = true;
+    roster.sendGrants(7, grants, 5);
+    expect(node.frames.at(-1)).to.deep.include({ grants });
   });
 
   // Seen to fail without the look at the number of the heartbeat.

@@ -57,6 +57,7 @@ export function setup() {
   };
   const term = new AbortController();
   const unlinked: string[] = [];
+  const trust = { holds: true };
   const roster = new Roster({
     clock,
     rng: { random: () => 0.5 },
@@ -64,7 +65,7 @@ export function setup() {
     reader: {
       handledTypes: () => Promise.resolve(new Map([['noop', 1]])),
     } as unknown as ReaderPort,
-    leadership: { term: 1, signal: term.signal, isTrusted: () => !term.signal.aborted },
+    leadership: { term: 1, signal: term.signal, isTrusted: () => trust.holds },
     mailbox,
     unanswered: new Unanswered(clock),
     isDeposedError: () => false,
@@ -82,5 +83,5 @@ export function setup() {
     mailbox.take();
     return link;
   };
-  return { clock, mailbox, roster, join, lines, term, unlinked };
+  return { clock, mailbox, roster, join, lines, term, trust, unlinked };
 }

@@ -21,6 +21,11 @@ export class Graveyard {
   buriedAtMs = -1;
   isProven: boolean | undefined;
   reads = 0;
+  /** Heartbeats that wait for their answer, and the answers: node, number, whether it was renewed. */
+  due: ReadonlyMap<number, number> = new Map();
+  readonly answers: (readonly [number, number, boolean])[] = [];
+  /** What the database answers to a renewal. */
+  renewed: readonly { readonly nodeId: number; readonly leaseUntilMs: number }[] = [];
   private readonly controller = new AbortController();
   private readonly mailbox = new Mailbox(this.clock);
   private readonly running: Promise<void>;
@@ -42,7 +47,16 @@ export class Graveyard {
       },
       addEvent: () => Promise.resolve(),
     };
-    const roster = { isLinked: () => false, silentFor: () => [], takeHeartbeats: () => new Map() };
+    const roster = {
+      isLinked: () => false,
+      silentFor: () => [],
+      takeHeartbeats: () => {
+        const { due } = this;
+        this.due = new Map();
+        return due;
+      },
+      answer: (...answer: readonly [number, number, boolean]) => this.answers.push(answer),
+    };
     const reaper = new Reaper({
       ...{ clock, mailbox, rng: seededRng(1), timings: LAN, holders: () => [1] },
       ...{ isDeposedError: () => false, onDeposed: () => undefined },
@@ -51,7 +65,7 @@ export class Graveyard {
       leadership: { term: 1, signal: this.controller.signal, isTrusted: () => true },
       databaseClock: new DatabaseClock(clock),
       processes: { isProvenDead: () => false, killGroup: () => true, ...processes },
-      renewer: { renewMany: () => Promise.resolve([]) },
+      renewer: { renewMany: () => Promise.resolve(this.renewed) },
       reader: reader as unknown as ReaderPort,
       writer: writer as unknown as WriterPort,
       roster: roster as unknown as Roster,

@@ -158,6 +158,17 @@ describe('rule 1: every message is a hint', () => {
     });
   });
 
+  it('a row that was read before its lease ended does not bring the lease back', () => {
+    const bench = new Bench().join(7, 1).load({ seq: 1 }).grant();
+    bench.step({ kind: 'node-silent', nodeId: 7 });
+    const claims = claimsOf(bench);
+    bench.settle(7, 1, 1, SettledAs.RETRY, bench.nowMs + 100);
+    reread(bench, claims, { live: [{ seq: 1, leaseSeq: 1, nodeId: 7 }] });
+    expect(bench.scheduler.counts.leased).to.equal(0);
+    bench.nowMs += 100;
+    expect(bench.step().effect('persist-leases')).to.deep.include({ seqs: [1], leaseSeqs: [2] });
+  });
+
   it('a word that comes twice, or late, changes nothing', () => {
     const bench = new Bench().join(7, 1).load({ seq: 1 }).grant();
     bench.settle(7, 1, 1, SettledAs.RETRY);

@@ -5,7 +5,8 @@ import { completed, settled, Tables } from './setup.ts';
  * Rule 4: any accepted outcome, release or reclaim ends the lease in the same statement, and the guard
  * is always `lease_seq = mine and node_id = me`.
  * Seen to fail: without `and l.lease_seq = d.lease_seq` in completeMany, without `and l.node_id = $1`
- * in settleMany, and with `lease_seq = l.lease_seq` in takeBackMany.
+ * in settleMany, with `lease_seq = l.lease_seq` in takeBackMany, without either guard of it, and
+ * without `node_id is null` in skipMany.
  */
 describe('rule 4: every accepted outcome ends the lease', () => {
   let tables: Tables;
@@ -64,6 +65,32 @@ describe('rule 4: every accepted outcome ends the lease', () => {
       expect(attempts).to.deep.equal([{ lease_seq: 1 }]);
     });
   }
+
+  it('a take-back is of the very lease: its number and its node', async () => {
+    const writer = tables.sql.writer();
+    expect(await writer.takeBackMany(1, [1], [0], 'lost')).to.deep.include({ seqs: [] });
+    expect(await writer.takeBackMany(2, [1], [1], 'lost')).to.deep.include({ seqs: [] });
+    expect(await tables.live(1)).to.include({ lease_seq: 1, node_id: 1, losses: 0 });
+  });
+
+  it('a node that starts again under its name settles nothing of its former life', async () => {
+    const registry = tables.sql.registry;
+    const facts = {
+      ...{ name: 'node-1', bootId: 'b', pidNamespace: 'n', pid: 2, pidStarted: '2', httpUrl: '' },
+      ...{ grpcAddress: '', slots: 4, types: ['work'], simulates: false, version: '1' },
+    };
+    const incarnation = '00000000-0000-4000-8000-000000000002';
+    const again = await registry.register({ ...facts, incarnation }, 10_000);
+    expect(again).to.not.equal(1);
+    expect(await tables.sql.leases(again).completeMany(completed(1, 1))).to.deep.equal([]);
+    expect(await tables.sql.leases(1).completeMany(completed(1, 1))).to.deep.equal([1]);
+  });
+
+  it('a task that is leased while the leader takes it for skipped runs on', async () => {
+    expect((await tables.sql.writer().skipMany([1])).seqs).to.deep.equal([]);
+    expect(await tables.live(1)).to.include({ lease_seq: 1, node_id: 1 });
+    expect(await tables.sql.leases(1).completeMany(completed(1, 1))).to.deep.equal([1]);
+  });
 
   it('the same node under an earlier lease is refused, and so is another node', async () => {
     await tables.sql.writer().takeBackMany(1, [1], [1], 'released');

@@ -76,6 +76,20 @@ describe('rule 18: by both clocks', () => {
     expect(yard.buriedAtMs).to.be.above(2 * WAIT_MS - 1500);
   });
 
+  it('a node that the database holds for dead is told so, whoever hears its heartbeat', async () => {
+    const yard = new Graveyard();
+    yard.due = new Map([[1, 5]]);
+    await yard.pass(2 * LAN.renewMs);
+    yard.renewed = [{ nodeId: 1, leaseUntilMs: 9 }];
+    yard.due = new Map([[1, 6]]);
+    await yard.pass(2 * LAN.renewMs);
+    await yard.end();
+    expect(yard.answers).to.deep.equal([
+      [1, 5, false],
+      [1, 6, true],
+    ]);
+  });
+
   it('and nobody is buried whose lease the database holds for good', async () => {
     const yard = new Graveyard();
     yard.row = { ...NODE_ROW, isExpired: false };

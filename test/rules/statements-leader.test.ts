@@ -175,6 +175,16 @@ describe('statements of the leader between two sessions', () => {
       expect((await hands.how(4)).listed).to.equal(4);
     });
 
+    // Fails where the revive takes whatever has ended.
+    it('rule 13: a task that was retried before and has COMPLETED since stays so', async () => {
+      const leader = hands.leader(hands.two);
+      await leader.reviveMany([1]);
+      await leader.leaseMany([1], [2], [NODE]);
+      expect(await hands.node(hands.one).completeMany(completed(1, 3))).to.deep.equal([1]);
+      expect(await leader.reviveMany([1])).to.deep.equal([]);
+      expect((await hands.how(1)).live).to.equal(null);
+    });
+
     // Fails where the revive does not ask how the task ended.
     it('rule 13: of two revives of the same tasks one brings them back', async () => {
       const seqs = await below();

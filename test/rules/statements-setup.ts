@@ -1,3 +1,4 @@
+import { expect } from 'chai';
 import { Client } from 'pg';
 import { COLUMN_TYPES } from '../../node/store/column-types.ts';
 import type { Session } from '../../node/store/database.ts';
@@ -264,10 +265,10 @@ async function untilBlocked<T>(
       [hand.pid, by.pid],
     );
     if (row?.waits === true) return { answer };
-    if (state.hasEnded) throw new Error('the statement did not wait', { cause: await answer });
+    if (state.hasEnded) expect.fail('the statement did not wait');
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
-  throw new Error('the statement does not wait for that session');
+  expect.fail('the statement does not wait for that session');
 }
 
 /** An outcome of one task, as SettledColumns with one row. */

@@ -173,6 +173,16 @@ describe('the scheduler', () => {
     expect(bench.settle(7, 1, 3, SettledAs.COMPLETED).leased).to.deep.equal([2]);
   });
 
+  // Seen to fail without `rememberCounted`.
+  it('waits again for a dependency that ended and was revived before its child began', () => {
+    const bench = new Bench().join(7, 2);
+    bench.load({ seq: 1 }, { seq: 2 }, { seq: 3, deps: [1, 2], rule: 'all_done' }).grant();
+    bench.settle(7, 1, 1, SettledAs.FAILED).load({ seq: 1, leaseSeq: 2 });
+    expect(bench.leased).to.deep.equal([1]);
+    expect(bench.grant().settle(7, 2, 1, SettledAs.COMPLETED).leased).to.deep.equal([]);
+    expect(bench.settle(7, 1, 3, SettledAs.COMPLETED).leased).to.deep.equal([3]);
+  });
+
   it('cancels a queued task before it is leased, and tells the node of a running one', () => {
     const bench = new Bench().load({ seq: 1 }, { seq: 2, leaseSeq: 1, nodeId: 7 });
     const member = { nodeId: 7, slots: 2, typeIds: [1], simulates: false };

@@ -158,6 +158,22 @@ describe('the contact with the leader', () => {
     await contact.stop();
   });
 
+  // Seen to fail with the time of the answer for that of the send.
+  it('counts its own renewal from the send too, however late the answer', async () => {
+    const { contact, clock, renewal } = setup();
+    const answers: ((isRenewed: boolean) => void)[] = [];
+    renewal.answer = () => new Promise((resolve) => answers.push(resolve));
+    contact.start();
+    await clock.advance(6000);
+    const sentMs = renewal.times[0] ?? 0;
+    answers[0]?.(true);
+    await clock.advance(sentMs + LAN.abortMs - clock.monotonicMs() - 1);
+    expect(contact.isLeaseSafe).to.equal(true);
+    await clock.advance(1);
+    expect(contact.isLeaseSafe).to.equal(false);
+    await contact.stop();
+  });
+
   // Seen to fail with lastRenewedMs taken at the answer, and with one interruption only.
   it('interrupts all at abortMs from the send of the last renewal that was accepted', async () => {
     const { contact, clock, renewal, follow, count } = setup();
