@@ -33,6 +33,10 @@ const COMMANDS = {
     what: 'a real cluster under faults, and what came of it (npm run chaos -- --help)',
     run: () => runSource('chaos.ts'),
   },
+  mutants: {
+    what: 'seeds bugs of the protocol, one at a time, and shows which test kills each',
+    run: () => runSource('mutants.ts'),
+  },
   build: {
     what: 'compile to dist/, where the sources have changed; the others do it by themselves',
     run: async () => {
@@ -77,7 +81,7 @@ async function runTests(kind) {
 }
 
 await runCommand(async () => {
-  // What follows belongs to the command: start.js reads process.argv.slice(2) as its own flags.
+  // What follows belongs to the command, which reads process.argv.slice(2) as its own flags.
   const [name] = process.argv.splice(2, 1);
   const command = Object.hasOwn(COMMANDS, name ?? 'help') ? COMMANDS[name ?? 'help'] : undefined;
   if (command === undefined) {

@@ -94,7 +94,10 @@ async function startServer(): Promise<Server> {
   };
 }
 
-async function startEmbedded(): Promise<{ url: string; stop: () => Promise<void> }> {
+/** A PostgreSQL of its own, for whoever shares one between several runs of mocha. */
+export async function startEmbedded(
+  settings: Readonly<Record<string, string | number>> = {},
+): Promise<{ readonly url: string; readonly home: string; readonly stop: () => Promise<void> }> {
   const home = await mkdtemp(path.join(tmpdir(), 'skein-test-'));
   const embedded = await openEmbeddedPostgres({
     home,
@@ -104,6 +107,7 @@ async function startEmbedded(): Promise<{ url: string; stop: () => Promise<void>
       full_page_writes: 'off',
       max_connections: 300,
       shared_buffers: '128MB',
+      ...settings,
     },
   }).catch(async (error: unknown) => {
     await rm(home, { recursive: true, force: true });
@@ -112,6 +116,7 @@ async function startEmbedded(): Promise<{ url: string; stop: () => Promise<void>
   const watch = guard(STOP_AND_REMOVE, [embedded.home]);
   return {
     url: embedded.url,
+    home: embedded.home,
     stop: async () => {
       await embedded.stop();
       await rm(embedded.home, { recursive: true, force: true });
