@@ -73,4 +73,6 @@ async function main(): Promise<number> {
   }
 }
 
-process.exitCode = await main();
+const code = await main();
+// What a fault left open, a connection that never answers, must not keep the command.
+process.stdout.write('', () => process.exit(code));

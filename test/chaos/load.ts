@@ -54,6 +54,7 @@ export class Load {
   };
   private readonly deps: LoadDeps;
   private readonly graphs: Graphs;
+  private stopping = new AbortController().signal;
   private recent: string[] = [];
   private recentWorkflows: string[] = [];
 
@@ -62,8 +63,9 @@ export class Load {
     this.graphs = new Graphs(deps.chance.fork());
   }
 
-  /** Until the signal; what is under way then is tried a while longer. */
-  async run(signal: AbortSignal): Promise<void> {
+  /** Until the signal; what is under way then is tried a while longer, unless it is to stop at once. */
+  async run(signal: AbortSignal, stop: AbortSignal): Promise<void> {
+    this.stopping = stop;
     await Promise.all([
       ...Array.from({ length: CLIENTS }, () => this.submitAlways(signal)),
       this.changeAlways(signal),
@@ -92,7 +94,7 @@ export class Load {
     this.counts.submitted += 1;
     const [path, body] = requestOf(submission);
     let giveUpMs = Infinity;
-    for (let tries = 0; performance.now() < giveUpMs; tries += 1) {
+    for (let tries = 0; performance.now() < giveUpMs && !this.stopping.aborted; tries += 1) {
       if (tries === 1) this.counts.repeated += 1;
       const answer = await this.send('POST', path, body);
       if (signal.aborted && giveUpMs === Infinity) giveUpMs = performance.now() + LAST_TRIES_MS;

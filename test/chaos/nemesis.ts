@@ -40,6 +40,8 @@ export class Nemesis {
   private readonly taken = new Set<string>();
   private readonly underWay = new Set<Promise<void>>();
   private isServerTaken = false;
+  /** Told to stop, faults are undone at once. */
+  private stopping = new AbortController().signal;
   private leader = { name: '', term: 0 };
 
   constructor(deps: NemesisDeps) {
@@ -47,6 +49,7 @@ export class Nemesis {
   }
 
   async run(plan: readonly Fault[], signal: AbortSignal): Promise<void> {
+    this.stopping = signal;
     const beganMs = systemClock.monotonicMs();
     for (const fault of plan) {
       const waitMs = fault.atMs - (systemClock.monotonicMs() - beganMs);
@@ -62,7 +65,9 @@ export class Nemesis {
 
   /** Waits until every fault is undone, and ends what still stands. */
   async undo(): Promise<void> {
-    await Promise.race([Promise.all(this.underWay), systemClock.sleep(UNDONE_MS)]);
+    if (!(await within(UNDONE_MS, Promise.all(this.underWay)))) {
+      this.oddities.push('a fault could not be undone in time');
+    }
     for (const node of this.deps.cluster.nodes) {
       node.database.heal();
       node.peer.heal();
@@ -114,7 +119,7 @@ export class Nemesis {
         }
         this.begin(fault, this.deps.link.node);
         await this.deps.link.link.pull();
-        await systemClock.sleep(forMs);
+        await this.pause(forMs);
         return this.deps.link.link.plug();
       default:
         return this.disturb(fault);
@@ -125,11 +130,11 @@ export class Nemesis {
     const { cluster } = this.deps;
     if (kind === 'kill') {
       await cluster.kill(name);
-      await systemClock.sleep(forMs);
+      await this.pause(forMs);
       await cluster.revive(name);
     } else {
       await cluster.freeze(name);
-      await systemClock.sleep(forMs);
+      await this.pause(forMs);
       await cluster.thaw(name);
     }
   }
@@ -138,6 +143,7 @@ export class Nemesis {
   private async rollOver(fault: Fault): Promise<void> {
     const { cluster } = this.deps;
     for (const { name } of cluster.nodes) {
+      if (this.stopping.aborted) return;
       if (this.taken.has(name) || cluster.node(name).hasEnded()) continue;
       this.taken.add(name);
       try {
@@ -195,7 +201,7 @@ export class Nemesis {
     else if (kind.endsWith('-delay')) proxy.delay(10 + Math.round(draw * DELAY_MS_MAX));
     else if (lost !== undefined) void proxy.dropReplies(lost);
     else proxy.pause(DIRECTIONS.get(kind) ?? 'both');
-    await systemClock.sleep(forMs);
+    await this.pause(forMs);
     if (lost !== undefined) proxy.heal();
     proxy.delay(0);
     proxy.resume();
@@ -232,6 +238,10 @@ export class Nemesis {
     const isLeader = node === name;
     this.deps.note({ fault: kind, node, is_leader: isLeader, term, for_ms: forMs });
     if (isLeader && ENDS_TERMS.has(kind)) this.leaderFaults.push({ kind, atMs: Date.now(), term });
+  }
+
+  private async pause(ms: number): Promise<void> {
+    await systemClock.sleep(ms, this.stopping).catch(() => undefined);
   }
 
   private skip({ kind }: Fault): void {
@@ -289,6 +299,14 @@ const LOST_AFTER: ReadonlyMap<FaultKind, string> = new Map([
 ]);
 
 async function within(ms: number, action: Promise<unknown>): Promise<boolean> {
-  const isLate = systemClock.sleep(ms).then(() => false);
-  return Promise.race([action.then(() => true), isLate]);
+  const done = new AbortController();
+  const late = systemClock.sleep(ms, done.signal).then(
+    () => false,
+    () => false,
+  );
+  try {
+    return await Promise.race([action.then(() => true), late]);
+  } finally {
+    done.abort();
+  }
 }

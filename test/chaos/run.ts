@@ -186,7 +186,7 @@ class Run {
     // Whatever fails first is heard when these are awaited below.
     watching.catch(() => undefined);
     try {
-      const loading = load.run(end);
+      const loading = load.run(end, signal);
       loading.catch(() => undefined);
       const began = systemClock.monotonicMs();
       await nemesis.run(plan, signal);
@@ -203,6 +203,8 @@ class Run {
       return { healedInMs: Math.round(systemClock.monotonicMs() - calmMs), isCalm };
     } finally {
       over.abort();
+      // A fault that is under way still starts nodes.
+      await nemesis.undo();
       watched.abort();
       await watching;
     }
