@@ -31,9 +31,7 @@ export async function runChecks(kind) {
     const results = checks.map(([name, args]) => check(name, () => runQuietly(args)));
     for (const ok of await Promise.all(results)) count(ok);
   }
-  const specs = await specsOf(kind);
-  if (specs.length > 0) {
-    const tests = await runMocha(specs);
+  for (const tests of await runSpecs(await specsOf(kind), kind === 'quick' ? 2 : 1)) {
     total.passed += tests.passed;
     total.failed += tests.failed;
   }
@@ -85,7 +83,31 @@ async function specsOf(kind) {
     .toSorted();
 }
 
-function runMocha(specs) {
+/**
+ * The quick tests mostly wait, so they run in two processes, each with a PostgreSQL of its own; the long
+ * ones load the machine, so they have it for themselves. The first process is shown as it goes, the other
+ * when it has ended.
+ */
+async function runSpecs(specs, processes) {
+  const shares = Array.from({ length: processes }, (_, at) =>
+    specs.filter((_spec, index) => index % processes === at),
+  );
+  const runs = shares
+    .filter((share) => share.length > 0)
+    .map((share, at) => {
+      const held = [];
+      const show = at === 0 ? (text) => process.stdout.write(text) : (text) => held.push(text);
+      return { held, result: runMocha(share, show) };
+    });
+  const results = [];
+  for (const { held, result } of runs) {
+    results.push(await result);
+    for (const text of held) process.stdout.write(text);
+  }
+  return results;
+}
+
+function runMocha(specs, show) {
   return new Promise((resolve, reject) => {
     const colour = process.stdout.isTTY ? ['--color'] : [];
     const args = [bin('mocha', 'bin', 'mocha.js'), ...colour, ...specs];
@@ -96,7 +118,7 @@ function runMocha(specs) {
     });
     let tail = '';
     child.stdout.on('data', (chunk) => {
-      process.stdout.write(chunk);
+      show(chunk);
       tail = (tail + stripVTControlCharacters(chunk.toString())).slice(-2_000_000);
     });
     child.once('error', reject);
