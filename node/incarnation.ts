@@ -55,6 +55,11 @@ const SETTLE_LANES = 2;
 /** What was settled last is told for so long at shut-down; after that the database has it anyway. */
 const FAREWELL_MS = 500;
 
+/** What the row of the node says, and when it was asked for. */
+interface LifeFacts extends NodeFacts {
+  readonly registeredMs: number;
+}
+
 export class Incarnation {
   readonly nodeId: number;
   readonly contact: LeaderContact;
@@ -74,7 +79,8 @@ export class Incarnation {
     const anchor = surroundings.anchor?.(() => life?.leaveServer());
     const control = surroundings.connect('control', STATEMENT_MS, anchor);
     const registry = new NodeRegistry(control);
-    const facts: NodeFacts = {
+    const registeredMs = surroundings.clock.monotonicMs();
+    const facts: LifeFacts = {
       ...surroundings.identity,
       ...addresses,
       incarnation: surroundings.newIncarnation(),
@@ -83,6 +89,7 @@ export class Incarnation {
       types: handlers.map(({ type }) => type),
       simulates: config.simulate,
       version,
+      registeredMs,
     };
     try {
       const nodeId = await registry.register(facts, config.timings.leaseMs);
@@ -97,7 +104,7 @@ export class Incarnation {
 
   private constructor(
     deps: IncarnationDeps,
-    facts: NodeFacts,
+    facts: LifeFacts,
     nodeId: number,
     registry: NodeRegistry,
     control: Connection,
@@ -237,7 +244,7 @@ export class Incarnation {
     });
   }
 
-  private createContact(facts: NodeFacts): LeaderContact {
+  private createContact(facts: LifeFacts): LeaderContact {
     const { config, log, surroundings } = this.deps;
     const { name, slots, types, simulates, version, incarnation } = facts;
     return new LeaderContact({
@@ -248,6 +255,7 @@ export class Incarnation {
         ...{ nodeId: this.nodeId, incarnation, name, slots, types, simulates, version },
         ...(this.anchor === undefined ? {} : { database: this.anchor.serverName }),
       },
+      registeredMs: facts.registeredMs,
       dial: (options) => {
         const termSeen = Math.max(options.hello.termSeen, this.termSeen);
         return surroundings.dial({ ...options, hello: { ...options.hello, termSeen } });

@@ -25,6 +25,8 @@ export interface LeaderContactDeps {
   readonly log: Log;
   readonly timings: Timings;
   readonly hello: Omit<Hello, 'termSeen'>;
+  /** When the node asked to be registered: its first lease counts from there. */
+  readonly registeredMs: number;
   dial(options: {
     readonly address: string;
     readonly hello: Hello;
@@ -72,6 +74,8 @@ const WATCH_MS = 100;
 const CONNECT_TIMEOUT_MS = 1000;
 /** Heartbeats whose answer would still be heeded; an older one could not renew the lease any more. */
 const UNANSWERED_MAX = 60;
+/** A stream that was silent for so many linkSilenceMs is given up, and the leader dialled anew. */
+const DEAD_SILENCES = 4;
 /** A leader that refused or could not be reached is dialled again after this. */
 const REDIAL_MS = 50;
 /** An outage of the database is tried against ten times a second, and said once in so long. */
@@ -93,10 +97,9 @@ export class LeaderContact {
   private isDraining = false;
   private watching: Promise<void> = Promise.resolve();
 
-  /** The node must have been registered just now: its lease counts from here. */
   constructor(deps: LeaderContactDeps) {
     this.deps = deps;
-    this.lastRenewedMs = deps.clock.monotonicMs();
+    this.lastRenewedMs = deps.registeredMs;
   }
 
   start(): void {
@@ -259,7 +262,7 @@ export class LeaderContact {
     while (!signal.aborted) {
       const nowMs = clock.monotonicMs();
       const heardMs = this.current?.stream.lastHeardMs();
-      if (heardMs !== undefined && nowMs - heardMs > timings.linkSilenceMs) this.setHealthy(false);
+      if (heardMs !== undefined) this.judgeSilence(nowMs - heardMs);
       const sinceRenewalMs = nowMs - this.lastRenewedMs;
       if (sinceRenewalMs >= timings.abortMs) worker.interruptAll('lease_lost');
       if (nowMs - this.lastBeatMs >= timings.renewMs) {
@@ -272,6 +275,13 @@ export class LeaderContact {
       if (sinceRenewalMs >= 3 * timings.renewMs) void this.renewAlone();
       await clock.sleep(WATCH_MS, signal).catch(() => undefined);
     }
+  }
+
+  /** A leader speaks every 0.4 of linkSilenceMs; the ping of HTTP/2 would take 7 s to end the stream. */
+  private judgeSilence(silentMs: number): void {
+    const { linkSilenceMs } = this.deps.timings;
+    if (silentMs > linkSilenceMs) this.setHealthy(false);
+    if (silentMs > DEAD_SILENCES * linkSilenceMs) this.hangUp('the leader fell silent');
   }
 
   /** Never rejects: a failure leaves the lease as it is, and the next round tries again. */

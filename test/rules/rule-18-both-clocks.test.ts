@@ -113,6 +113,7 @@ describe('rule 18: a node that cannot renew', () => {
         ...{ nodeId: 1, incarnation: 'i', name: 'node-1', slots: 1 },
         ...{ types: [], simulates: false, version: '1' },
       },
+      registeredMs: clock.nowMs,
       renew: () => Promise.reject(new Error('the database is away')),
       worker: {
         inventory: { seqs: [], leaseSeqs: [] },

@@ -54,6 +54,7 @@ export class ModelNode implements WorkerPort {
       log: QUIET,
       timings: LAN,
       hello: { ...hello, types: ['work'], simulates: false, version: '1' },
+      registeredMs: world.clock.nowMs,
       dial: ({ hello, onMessage, onClosed }) => world.dial(this, hello, onMessage, onClosed),
       renew: () => Promise.resolve(world.database.renew([nodeId], LAN.leaseMs).length === 1),
       worker: this,

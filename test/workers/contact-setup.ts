@@ -61,7 +61,7 @@ export class FakeStream implements LeaderStream {
   }
 }
 
-export function setup() {
+export function setup({ sinceRegisteredMs = 0 } = {}) {
   const clock = new FakeClock();
   const streams: FakeStream[] = [];
   const calls: string[] = [];
@@ -86,6 +86,7 @@ export function setup() {
       simulates: false,
       version: '0',
     },
+    registeredMs: clock.monotonicMs() - sinceRegisteredMs,
     dial: (options) => {
       const stream = new FakeStream(clock, options);
       streams.push(stream);

@@ -127,6 +127,7 @@ describe('the contact with the leader', () => {
     const stream = follow(1);
     stream.say(1, { grants: GRANTS });
     stream.say(1);
+    stream.heardMs = Infinity;
     await clock.advance(3000);
     const numbers = stream.heartbeats.map(({ number }) => number);
     expect(numbers).to.deep.equal([1, 2, 3, 4]);
@@ -199,6 +200,32 @@ describe('the contact with the leader', () => {
     renewal.answer = () => Promise.resolve(true);
     await clock.advance(300);
     expect(contact.isLeaseSafe).to.equal(true);
+    await contact.stop();
+  });
+
+  // Seen to fail with a lease that counts from the answer to the registration.
+  it('counts its first lease from the moment at which it asked to be registered', async () => {
+    const { contact, clock, calls } = setup({ sinceRegisteredMs: 6000 });
+    expect(contact.leaseLeftMs).to.equal(LAN.killMs - 6000);
+    clock.jump(LAN.abortMs - 6000);
+    expect(contact.isLeaseSafe).to.equal(false);
+    contact.start();
+    expect(calls).to.include('interruptAll lease_lost');
+    await contact.stop();
+  });
+
+  // Seen to fail without the hang-up in judgeSilence.
+  it('gives up a stream that stays silent, and dials its leader anew', async () => {
+    const { contact, clock, follow, streams } = setup();
+    contact.start();
+    const stream = follow(1);
+    stream.say(1);
+    await clock.advance(4 * LAN.linkSilenceMs);
+    expect(stream.isClosed).to.equal(false);
+    await clock.advance(200);
+    expect(stream.isClosed).to.equal(true);
+    contact.follow({ term: 1, grpcAddress: 'node-1:1' });
+    expect(streams).to.have.length(2);
     await contact.stop();
   });
 
