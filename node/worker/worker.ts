@@ -53,6 +53,8 @@ const OUTAGE_BACKOFF = { baseMs: 50, maxMs: 1000 };
 const MARK_AFTER_MS = 200;
 /** What the outcomes of interrupted tasks get to be settled at the end of a drain. */
 const LAST_SETTLES_MS = 5000;
+/** The same where it must be quick: more than a child gets between its signal and its kill. */
+const HURRIED_SETTLES_MS = 2000;
 
 export class Worker {
   private readonly deps: WorkerDeps;
@@ -158,8 +160,9 @@ export class Worker {
 
   /**
    * Takes no more work, hands back what has not begun, lets the rest finish for `graceMs`, interrupts
-   * it then, and settles all. Resolves when nothing is held, when the signal gives up, and at the
-   * latest 5 s after the grace: what is not settled by then will be reclaimed.
+   * it then, and settles all. The signal ends the grace: what runs is interrupted and handed back at
+   * once. Resolves when nothing is held, and at the latest 5 s after the grace, 2 s after the signal:
+   * what is not settled by then will be reclaimed.
    */
   async drain(graceMs: number, signal: AbortSignal): Promise<void> {
     const { clock, log } = this.deps;
@@ -175,13 +178,20 @@ export class Worker {
         this.onIdle = undefined;
         cancelGrace();
         cancelLast();
-        signal.removeEventListener('abort', end);
+        cancelHurry?.();
+        signal.removeEventListener('abort', hurry);
         resolve();
       };
+      const hurry = (): void => {
+        cancelHurry = clock.after(HURRIED_SETTLES_MS, end);
+        this.interruptAll('draining');
+      };
+      let cancelHurry: (() => void) | undefined;
       const cancelLast = clock.after(graceMs + LAST_SETTLES_MS, end);
       this.onIdle = end;
-      signal.addEventListener('abort', end, { once: true });
-      if (this.held.size === 0 || signal.aborted) end();
+      signal.addEventListener('abort', hurry, { once: true });
+      if (this.held.size === 0) end();
+      else if (signal.aborted) hurry();
     });
     if (this.held.size > 0) log.warn('Leases were left unsettled.', { count: this.held.size });
   }

@@ -62,6 +62,21 @@ describe('a drain', () => {
     await bench.worker.drain(LONG_MS, never);
   });
 
+  // Seen to fail with a signal that ends the drain: the lease was lost, and not handed back.
+  it('hands back what runs, uncharged, when it is told to hurry', async () => {
+    const held = new Held();
+    await open({ handlers: [held] });
+    const [seq = 0] = await bench.submit({ type: 'held' });
+    await bench.lease([seq]);
+    await held.hasBegun(1);
+    const hurry = new AbortController();
+    const drained = bench.worker.drain(LONG_MS, hurry.signal);
+    hurry.abort();
+    await drained;
+    expect(await bench.live(seq)).to.include({ attempt: 0, losses: 0, node_id: null });
+    expect(await bench.attempts(seq)).to.deep.equal([{ outcome: 'released', code: 'draining' }]);
+  });
+
   // Seen to fail without removeEventListener: the count was 1.
   it('ends when its signal says so, and listens no longer', async () => {
     const held = new Held();
