@@ -189,15 +189,19 @@ class Pair {
   }
 
   cut(): void {
-    for (const socket of this.sockets) {
-      // A reset in the tick of the end fails with EINVAL and leaves a handle that Node 20 waits for in
-      // a busy loop at its exit.
-      if (socket.writableEnded) socket.destroy();
-      else socket.resetAndDestroy();
-    }
+    for (const socket of this.sockets) reset(socket);
     this.toTarget.stop();
     this.toClient.stop();
   }
+}
+
+/**
+ * A reset in the tick of the end fails with EINVAL and leaves a handle that Node 20 waits for in a busy
+ * loop at its exit; one before the connection is made waits for somebody who may never answer.
+ */
+function reset(socket: net.Socket): void {
+  if (socket.writableEnded || socket.connecting) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 type Passenger = Buffer | 'end' | 'reset';
@@ -277,7 +281,7 @@ class Pipe {
 
   private pass(passenger: Passenger): void {
     if (passenger === 'end') this.sink.end();
-    else if (passenger === 'reset') this.sink.resetAndDestroy();
+    else if (passenger === 'reset') reset(this.sink);
     else {
       this.heldBytes -= passenger.length;
       this.sink.write(passenger);
