@@ -107,6 +107,14 @@ export class Graphs {
     return { run_at: new Date(Date.now() + chance.between(-1000, 2000)).toISOString() };
   }
 
+  /** Mostly short; a few outlive the lease of a node that is cut off, and the start of the next run. */
+  private milliseconds(): number {
+    const { chance } = this;
+    const draw = chance.next();
+    if (draw < 0.02) return chance.between(3000, 6000);
+    return draw < 0.05 ? chance.between(500, 3000) : chance.between(0, 60);
+  }
+
   /** What it does: mostly a little, sometimes nothing good. */
   private deed(): Pick<
     TaskBody,
@@ -114,7 +122,7 @@ export class Graphs {
   > {
     const { chance } = this;
     const draw = chance.next();
-    const ms = chance.chance(0.03) ? chance.between(500, 3000) : chance.between(0, 60);
+    const ms = this.milliseconds();
     const bounded = { timeout_ms: 1200, max_attempts: 2 };
     if (draw < 0.1) return { type: 'noop' };
     if (draw < 0.2) return { type: 'sleep', duration_ms: ms };

@@ -85,7 +85,8 @@ export class Nemesis {
       for (const name of names) {
         if (this.taken.has(name)) continue;
         await systemClock.sleep(REVIVE_MS, signal).catch(() => undefined);
-        if (isOver() || this.taken.has(name)) break;
+        // Meanwhile a fault may have begun and ended with it.
+        if (isOver() || this.taken.has(name) || !cluster.node(name).hasEnded()) break;
         note({ supervisor: 'revives', node: name });
         await cluster.revive(name);
       }

@@ -96,13 +96,12 @@ function deckOf({ leaseMs, hasLink }: PlanOptions): readonly Recipe[] {
     { kind: 'peer-silence-to-followers', target: 'leader', forMs: short },
     { kind: 'peer-cut', target: 'leader', forMs: [0, 0] },
   ];
-  const link: Recipe = {
-    kind: 'link-pulled',
-    target: 'any',
-    count: 2,
-    forMs: [500, leaseMs + 1500],
-  };
-  return (hasLink ? [...recipes, link] : recipes).flatMap((recipe) =>
+  // Cut off from all others for longer than its lease, a node keeps what it has done, and sends it then.
+  const links: readonly Recipe[] = [
+    { kind: 'link-pulled', target: 'any', forMs: short },
+    { kind: 'link-pulled', target: 'any', count: 2, forMs: beyondLease },
+  ];
+  return (hasLink ? [...recipes, ...links] : recipes).flatMap((recipe) =>
     Array.from({ length: recipe.count ?? 1 }, () => recipe),
   );
 }
