@@ -97,7 +97,7 @@ select pg_backend_pid() as pid,
 const TERM_COLUMNS = `
   term.term, term.leader_node_id, term.leader_name, term.leader_grpc_address, term.leader_http_url`;
 
-const TRY_LOCK: Statement = {
+export const TRY_LOCK: Statement = {
   name: 'lock-session.try',
   prepared: true,
   text: `
@@ -110,7 +110,7 @@ from attempt
 left join skein.term as term on term.id = 1`,
 };
 
-const READ_TERM: Statement = {
+export const READ_TERM: Statement = {
   name: 'lock-session.read',
   prepared: true,
   text: `

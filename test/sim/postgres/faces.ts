@@ -108,7 +108,12 @@ function* insertTask(
   const shared = { seq, typeId, priority, rule };
   yield* transaction.insert(data.task, seq, {
     ...{ ...shared, id, maxAttempts, payload, dependencies, timeoutMs, durationMs: null },
-    ...{ backoffFixed: true, backoffBaseMs, backoffMaxMs: backoffBaseMs },
+    ...{
+      expectedMs: task.expectedMs,
+      backoffFixed: true,
+      backoffBaseMs,
+      backoffMaxMs: backoffBaseMs,
+    },
     ...{ status: 0, leaseSeq: 0, attempt: 0, nodeId: 0 },
     ...{ startedAt: null, finishedAt: null, error: null },
   });

@@ -9,6 +9,7 @@ export interface TaskRow {
   readonly maxAttempts: number;
   readonly rule: number;
   readonly durationMs: number | null;
+  readonly expectedMs: number | null;
   readonly timeoutMs: number | null;
   readonly backoffFixed: boolean;
   readonly backoffBaseMs: number;
@@ -119,6 +120,11 @@ export class Data {
     const next = (this.sequences.get(sequence) ?? 0) + 1;
     this.sequences.set(sequence, next);
     return next;
+  }
+
+  /** As if all numbers up to that one had been drawn. */
+  drawTo(sequence: 'task', last: number): void {
+    this.sequences.set(sequence, Math.max(last, this.sequences.get(sequence) ?? 0));
   }
 }
 

@@ -36,6 +36,8 @@ export interface ServerDeps {
   readonly nowMs: () => number;
   readonly clockMs: () => number;
   readonly laws?: Laws;
+  /** What a test does past the statements of the roles. */
+  readonly morePrograms?: Programs;
   /** Every commit, in the order in which they become visible. */
   readonly onCommit?: (commit: Commit) => void;
 }
@@ -58,7 +60,7 @@ export const PACE: Pace = { stepMs: 0.05, commitMs: 0.5, interleaving: 0.3 };
 
 export class SimServer implements Host {
   readonly data: Data;
-  readonly programs = PROGRAMS;
+  readonly programs: Programs;
   readonly laws: Laws;
   pace = PACE;
   /** The share of commits whose connection breaks before they are answered. */
@@ -82,6 +84,7 @@ export class SimServer implements Host {
 
   constructor(deps: ServerDeps) {
     this.deps = deps;
+    this.programs = { ...PROGRAMS, ...deps.morePrograms };
     this.laws = deps.laws ?? { rechecks: true };
     this.data = new Data(deps.clockMs);
     const transaction = new Transaction(this.laws, 0);

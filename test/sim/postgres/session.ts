@@ -1,6 +1,13 @@
 import type { Data } from './schema.ts';
 import type { Programs, Row } from './statement.ts';
-import { ServerError, STEP, type Laws, type Stop, type Transaction } from './transaction.ts';
+import {
+  Refusal,
+  ServerError,
+  STEP,
+  type Laws,
+  type Stop,
+  type Transaction,
+} from './transaction.ts';
 
 /** What a session needs of its server. */
 export interface Host {
@@ -52,6 +59,8 @@ export class SimSession {
   private running: Running | undefined;
   /** Of `begin` … `commit`. */
   private transaction: Transaction | undefined;
+  /** A statement of it has failed: nothing is done any more until its end, which is a rollback. */
+  private hasFailed = false;
   private idleTimeoutMs = Infinity;
   private cancelIdle: () => void = () => undefined;
   private isEnded = false;
@@ -79,16 +88,23 @@ export class SimSession {
     if (this.transaction !== undefined)
       this.server.commit(this.transaction, 'commit', this.options.owner);
     this.transaction = undefined;
+    this.hasFailed = false;
   }
 
   rollback(): void {
     this.transaction?.end(undefined);
     this.transaction = undefined;
+    this.hasFailed = false;
   }
 
   /** Whether its statement waits for a lock of another. */
   get isBlocked(): boolean {
     return (this.running?.transaction.waitsFor.length ?? 0) > 0;
+  }
+
+  isBlockedBy(other: SimSession): boolean {
+    const blockers: readonly unknown[] = this.running?.transaction.waitsFor ?? [];
+    return blockers.includes(other.transaction ?? other.running?.transaction);
   }
 
   setIdleTimeout(ms: number): void {
@@ -151,6 +167,11 @@ export class SimSession {
   private run(name: string, values: readonly unknown[], answer: (answer: Answer) => void): void {
     const { server } = this;
     this.cancelIdle();
+    if (this.hasFailed) {
+      answer({ error: new ServerError('25P02', 'current transaction is aborted') });
+      this.next();
+      return;
+    }
     const program = server.programs[name];
     if (program === undefined) throw new Error(`the model knows no statement ${name}`);
     const transaction = this.transaction ?? server.begin();
@@ -236,6 +257,8 @@ export class SimSession {
     if ((error as { code?: unknown }).code === '40P01') this.server.deadlocks += 1;
     running.transaction.waitsFor = [];
     running.transaction.end(undefined);
+    // A refusal is an answer of the program; its client has rolled back then.
+    if (this.transaction !== undefined) this.hasFailed = !(error instanceof Refusal);
     this.transaction = undefined;
     this.over(running, { error });
   }

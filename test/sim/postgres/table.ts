@@ -58,9 +58,10 @@ export class Slot<Row> {
     return this.versions.at(-1)?.row;
   }
 
-  /** A row that another transaction has inserted and not committed counts as well. */
-  isTakenFor(transaction: Party): boolean {
-    return this.newestFor(transaction) !== undefined;
+  /** Whoever else has written the row and not ended yet. */
+  otherWriter(transaction: Party): Party | undefined {
+    const by = this.written?.by;
+    return by === transaction ? undefined : by;
   }
 
   blockers(transaction: Party, mode: LockMode): readonly Party[] {

@@ -102,12 +102,12 @@ export const TERM_WRITER: Programs = {
     const hasEnded = ({ status }: { readonly status: number }): boolean => status > 1;
     const locked = yield* transaction.lockWhere(data.task, keys, hasEnded, 'no key update');
     for (const task of locked) {
-      const { seq, typeId, priority, rule, durationMs } = task;
+      const { seq, typeId, priority, rule, expectedMs, durationMs } = task;
       const leaseSeq = task.leaseSeq + 1;
       const deps = task.dependencies.flatMap((id) => transaction.read(data.taskId, id) ?? []);
       const row = { seq, typeId, priority, rule, leaseSeq, deps: deps.toSorted((a, b) => a - b) };
       yield* transaction.insert(data.live, seq, {
-        ...{ ...row, expectedMs: durationMs ?? 1, hasDuration: durationMs !== null },
+        ...{ ...row, expectedMs: expectedMs ?? durationMs ?? 1, hasDuration: durationMs !== null },
         ...{ runAt: null, leasedAt: null, startedAt: null, nodeId: 0 },
         ...{ attempt: 0, losses: 0, cancel: false },
       });

@@ -18,10 +18,19 @@ export class ServerError extends Error {
   }
 }
 
+/** Answered by a program for a client that rolls back with it: no error of the server. */
+export class Refusal extends ServerError {
+  constructor(reason: string) {
+    super('refused', reason);
+  }
+}
+
 /** Rules of the model that a test takes away, to see that it would notice. */
 export interface Laws {
   /** A row that had to be waited for is looked at again in its newest version. */
   readonly rechecks: boolean;
+  /** Locks of rows that conflict make one wait for the other; so unless false. */
+  readonly locks?: boolean;
   /** Called for what a run should have met: a wait, a row that changed under a statement. */
   readonly count?: (what: string) => void;
 }
@@ -90,7 +99,7 @@ export class Transaction implements Party {
       if (seen === undefined || !holds(seen)) continue;
       const slot = table.slot(key);
       yield STEP;
-      if (skipLocked && slot.blockers(this, mode).length > 0) {
+      if (skipLocked && this.inTheWay(slot, mode).length > 0) {
         this.laws.count?.(`a locked row of ${table.name} was skipped`);
         continue;
       }
@@ -102,14 +111,25 @@ export class Transaction implements Party {
     return locked;
   }
 
-  /** False where the key is taken; waits for whoever is about to take it. */
+  /** False where the key is taken; waits for whoever is about to take it or to give it up. */
   *tryInsert<Key, Row>(table: Table<Key, Row>, key: Key, row: Row): Steps<boolean> {
+    yield* this.awaitWriter(table, key);
     const slot = table.slot(key);
-    yield* this.acquire(table, key, slot, 'update');
-    if (slot.isTakenFor(this)) return false;
+    if (slot.newestFor(this) !== undefined) return false;
+    slot.hold(this, 'update');
+    this.touched.set(slot, { table: table.name, key });
     this.hasWritten = true;
     slot.write(this, row);
     return true;
+  }
+
+  /** Until no other transaction has written the row and not ended; who only locks it is not waited for. */
+  *awaitWriter<Key, Row>(table: Table<Key, Row>, key: Key): Steps<void> {
+    const slot = table.slot(key);
+    yield* this.waitWhile(table, slot, () => {
+      const writer = this.laws.locks === false ? undefined : slot.otherWriter(this);
+      return writer === undefined ? [] : [writer];
+    });
   }
 
   *insert<Key, Row>(table: Table<Key, Row>, key: Key, row: Row): Steps<void> {
@@ -135,21 +155,35 @@ export class Transaction implements Party {
     return changes;
   }
 
+  /** A row that is gone once its turn has come is not there to be held. */
   private *acquire<Key, Row>(
     table: Table<Key, Row>,
     key: Key,
     slot: Slot<Row>,
     mode: LockMode,
   ): Steps<void> {
+    yield* this.waitWhile(table, slot, () => this.inTheWay(slot, mode));
+    if (slot.newestFor(this) === undefined) return;
+    slot.hold(this, mode);
+    this.touched.set(slot, { table: table.name, key });
+  }
+
+  private *waitWhile<Key, Row>(
+    table: Table<Key, Row>,
+    slot: Slot<Row>,
+    others: () => readonly Party[],
+  ): Steps<void> {
     for (;;) {
-      this.waitsFor = slot.blockers(this, mode);
-      if (this.waitsFor.length === 0) break;
+      this.waitsFor = others();
+      if (this.waitsFor.length === 0) return;
       this.laws.count?.(`a statement waited for a row of ${table.name}`);
       if (this.isInCircle()) throw new ServerError('40P01', `deadlock detected on ${table.name}`);
       yield slot;
     }
-    slot.hold(this, mode);
-    this.touched.set(slot, { table: table.name, key });
+  }
+
+  private inTheWay<Row>(slot: Slot<Row>, mode: LockMode): readonly Party[] {
+    return this.laws.locks === false ? [] : slot.blockers(this, mode);
   }
 
   private isInCircle(): boolean {
