@@ -157,6 +157,15 @@ export class Incarnation {
       this.deps.surroundings.doubt?.();
       return { refused: 'on another database' };
     }
+    const { leaseMs } = this.deps.config.timings;
+    if ((link.hello.leaseMs ?? 0) !== 0 && link.hello.leaseMs !== leaseMs) {
+      this.deps.log.warn('A node with a lease of another length was refused.', {
+        peer: link.hello.name,
+        lease_ms: leaseMs,
+        peer_lease_ms: link.hello.leaseMs,
+      });
+      return { refused: `the lease of this cluster is ${String(leaseMs)} ms: set lease_ms alike` };
+    }
     // Where the database has failed over, a peer may know of later terms than the row: ours must be above.
     this.elector.observeTerm(termSeen);
     if (this.term === undefined || !this.isLeader) return { refused: 'not the leader' };
@@ -253,6 +262,7 @@ export class Incarnation {
       timings: config.timings,
       hello: {
         ...{ nodeId: this.nodeId, incarnation, name, slots, types, simulates, version },
+        leaseMs: config.timings.leaseMs,
         ...(this.anchor === undefined ? {} : { database: this.anchor.serverName }),
       },
       registeredMs: facts.registeredMs,

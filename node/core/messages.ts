@@ -37,6 +37,11 @@ export interface Hello {
    * one refuses the stream: numbers mean other things there. Empty where it is not known.
    */
   readonly database?: string;
+  /**
+   * How long this node takes its lease to be, milliseconds; 0 where it does not say. The leader renews
+   * it by its own length: a node that counts on more would stop its tasks after others have them.
+   */
+  readonly leaseMs?: number;
 }
 
 /** One renewal per node, never per task. */

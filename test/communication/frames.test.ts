@@ -43,6 +43,7 @@ const told = {
 };
 const hello = {
   database: '',
+  leaseMs: 0,
   nodeId: 1,
   incarnation: 'i',
   name: 'node-1',

@@ -73,11 +73,11 @@ describe('the lives of a node', function () {
     return rows[0]?.term ?? NaN;
   };
   /** What a node hears that says hello to this one. */
-  const hello = (database: string, termSeen: number): object =>
+  const hello = (database: string, termSeen: number, leaseMs = LAN.leaseMs): object =>
     lives.accept({
       hello: {
         ...{ nodeId: 900, incarnation: 'other', name: 'other', slots: 1, types: [] },
-        ...{ simulates: false, version: 'test', termSeen, database },
+        ...{ simulates: false, version: 'test', termSeen, database, leaseMs },
       },
       send: () => 1,
       close: () => undefined,
@@ -91,6 +91,13 @@ describe('the lives of a node', function () {
     expect(hello(watch.serverName, 1)).to.not.have.property('refused');
     expect(hello('', 1), 'of a release that does not say').to.not.have.property('refused');
     expect(doubts).to.equal(1);
+  });
+
+  // Seen to fail without the look at leaseMs in accept.
+  it('refuse a node that counts on a lease of another length, and say which it must be', () => {
+    const refused = { refused: 'the lease of this cluster is 10000 ms: set lease_ms alike' };
+    expect(hello(watch.serverName, 1, 20_000)).to.deep.equal(refused);
+    expect(hello(watch.serverName, 1, 0), 'who does not say').to.not.have.property('refused');
   });
 
   it('lead under a term above the highest that any peer has seen', async () => {

@@ -16,8 +16,8 @@ describe('the process groups of a node', () => {
     isolations.push(isolation);
     return isolation;
   };
-  afterEach(() => {
-    for (const isolation of isolations.splice(0)) isolation.stop();
+  afterEach(async () => {
+    await Promise.all(isolations.splice(0).map((isolation) => isolation.stop()));
   });
   const work = {
     ...{ seq: 1, id: 'a', type: 'who', payload: null, durationMs: null, maxAttempts: 3 },

@@ -12,6 +12,7 @@ export interface Hello {
   'version'?: (string);
   'termSeen'?: (number | string | Long);
   'database'?: (string);
+  'leaseMs'?: (number);
 }
 
 export interface Hello__Output {
@@ -24,4 +25,5 @@ export interface Hello__Output {
   'version': (string);
   'termSeen': (number);
   'database': (string);
+  'leaseMs': (number);
 }
