@@ -1,6 +1,6 @@
 import type { LiveRow } from './schema.ts';
 import type { Context, Programs } from './statement.ts';
-import { ServerError, STEP, type Steps } from './transaction.ts';
+import { Refusal, STEP, type Steps } from './transaction.ts';
 
 /** The statements of node/store/task-changes.ts. */
 export const TASK_CHANGES: Programs = {
@@ -73,19 +73,28 @@ export const SUBMISSIONS: Programs = {
     }
     const outside = new Set(tasks.flatMap((t) => t.dependencies).filter((id) => !own.has(id)));
     const seqs = new Map<string, number>();
-    for (const id of [...outside].toSorted()) {
-      const seq = transaction.read(data.taskId, id);
-      if (seq === undefined) throw new ServerError('refused', 'missing');
-      yield* transaction.lockWhere(data.task, [seq], () => true, 'key share');
+    const known = [...outside].flatMap((id) => transaction.read(data.taskId, id) ?? []);
+    const keys = known.toSorted((a, b) => a - b);
+    // One that was removed while this waited for it is not among them.
+    for (const { id, seq } of yield* transaction.lockWhere(
+      data.task,
+      keys,
+      () => true,
+      'key share',
+    )) {
       seqs.set(id, seq);
     }
+    if (seqs.size < outside.size) throw new Refusal('missing');
     // Numbers are drawn before the commit, so that a later submit may become visible first.
     for (const { id } of tasks) seqs.set(id, data.next('task'));
     yield STEP;
     for (const task of tasks.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
       const seq = seqs.get(task.id) as number;
+      // The index leads to the row of that id, and who changes that is waited for.
+      const taken = data.taskId.get(task.id);
+      if (taken !== undefined) yield* transaction.awaitWriter(data.task, taken);
       if (!(yield* transaction.tryInsert(data.taskId, task.id, seq))) {
-        throw new ServerError('refused', 'exist');
+        throw new Refusal('exist');
       }
       const deps = task.dependencies.map((id) => seqs.get(id) as number);
       yield* insertTask(context, seq, task, deps);

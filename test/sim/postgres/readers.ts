@@ -105,9 +105,8 @@ export const NODE_REGISTRY: Programs = {
     for (const name of (names as string[]).toSorted()) {
       const row = { typeId: data.next('type'), name, handled: true };
       if (yield* transaction.tryInsert(data.type, name, row)) continue;
-      const isNew = ({ handled }: { readonly handled: boolean }): boolean => !handled;
-      const [known] = yield* transaction.lockWhere(data.type, [name], isNew, 'no key update');
-      if (known !== undefined) transaction.put(data.type, name, { ...known, handled: true });
+      const known = yield* transaction.lockNewest(data.type, name, 'no key update');
+      if (known?.handled === false) transaction.put(data.type, name, { ...known, handled: true });
     }
     return [];
   },
@@ -116,6 +115,7 @@ export const NODE_REGISTRY: Programs = {
     const [incarnation, name, leaseMs, bootId, pidNamespace, pid, pidStarted] = values;
     const nodeId = data.next('node');
     yield STEP;
+    yield* transaction.insert(data.incarnation, incarnation as string, nodeId);
     yield* transaction.insert(data.node, nodeId, {
       nodeId,
       incarnation: incarnation as string,

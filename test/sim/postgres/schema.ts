@@ -106,6 +106,8 @@ export class Data {
   readonly attempt = new Table<string, AttemptRow>('attempt');
   readonly inbox = new Table<number, InboxRow>('inbox');
   readonly node = new Table<number, NodeRow>('node');
+  /** The unique index over the incarnations of nodes. */
+  readonly incarnation = new Table<string, number>('node_incarnation');
   readonly term = new Table<number, TermRow>('term');
   readonly type = new Table<string, TypeRow>('type');
   /** `clock_timestamp()`: milliseconds since the epoch. */

@@ -124,7 +124,7 @@ export const TERM_WRITER: Programs = {
     if (!(yield* fence(context, term))) return [[0]];
     const applied = yield* transaction.lockWhere(
       data.inbox,
-      numbersOf(inboxIds),
+      numbersOf(inboxIds).toSorted((a, b) => a - b),
       () => true,
       'update',
     );

@@ -111,6 +111,13 @@ export class Transaction implements Party {
     return locked;
   }
 
+  /** The row as `on conflict do update` finds it: its newest version, whatever the snapshot has. */
+  *lockNewest<Key, Row>(table: Table<Key, Row>, key: Key, mode: LockMode): Steps<Row | undefined> {
+    const slot = table.slot(key);
+    yield* this.acquire(table, key, slot, mode);
+    return slot.newestFor(this);
+  }
+
   /** False where the key is taken; waits for whoever is about to take it or to give it up. */
   *tryInsert<Key, Row>(table: Table<Key, Row>, key: Key, row: Row): Steps<boolean> {
     yield* this.awaitWriter(table, key);
