@@ -167,8 +167,11 @@ export interface Hands {
   submit(hand: HandSession, tasks: readonly SketchedTask[]): Promise<Submitted>;
   /** Starts what must wait for another session, and comes back when it does. */
   blocked<T>(hand: HandSession, by: HandSession, start: () => Promise<T>): Promise<Blocked<T>>;
-  /** What runs is committed, and its answer never comes; the session given ends with it. */
-  loseAnswer(run: (hand: HandSession) => Promise<unknown>): Promise<void>;
+  /**
+   * What runs is committed, and its answer never comes; the session given ends with it. Where it is a
+   * transaction that ends with a `commit` of its own, that is what is not answered.
+   */
+  loseAnswer(run: (hand: HandSession) => Promise<unknown>, to?: 'commit'): Promise<void>;
 }
 
 /** A kind of server that scripts run on. */

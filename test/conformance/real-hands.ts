@@ -4,7 +4,7 @@ import { SubmittedGraph } from '../../node/core/graph.ts';
 import { Submissions } from '../../node/store/submissions.ts';
 import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
 import { createTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
-import { ADD, ALTER, RESET, STANDING, TABLES, TIMES } from './real-statements.ts';
+import { ADD, ALTER, CLEAR_TERM, RESET, STANDING, TABLES, TIMES } from './real-statements.ts';
 import { TERM } from './hands.ts';
 import type { Backend, Blocked, Hands, HandSession, LiveChange, OpenBackend } from './hands.ts';
 import type { SketchedTask, Standing, Submitted, Tables, Times } from './hands.ts';
@@ -39,7 +39,7 @@ export class RealBackend implements OpenBackend {
     for (const session of pair) if (await session.tryRenew()) kept.push(session);
     await this.endAllBut(kept);
     await this.aside.sql(RESET);
-    await this.aside.sql('update skein.term set term = $1, leader_node_id = null', [TERM]);
+    await this.aside.sql(CLEAR_TERM, [TERM]);
     const [one, two] = this.opened;
     return new RealHands(
       this,
@@ -170,11 +170,11 @@ export class RealHands implements Hands {
     return { answer };
   }
 
-  async loseAnswer(run: (hand: HandSession) => Promise<unknown>): Promise<void> {
+  async loseAnswer(run: (hand: HandSession) => Promise<unknown>, to?: 'commit'): Promise<void> {
     const { proxy, url } = await this.backend.proxied();
     const hand = await this.backend.session('lost', url);
     // What a statement answers is sent when it is committed, not before.
-    const isCommitted = proxy.dropReplies();
+    const isCommitted = proxy.dropReplies(to);
     const isLost = run(hand).then(
       () => false,
       () => true,

@@ -9,6 +9,10 @@ select setval(pg_get_serial_sequence('skein.node', 'node_id'), 1, false);
 select setval(pg_get_serial_sequence('skein.type', 'type_id'), 1, false);
 insert into skein.type (name) values ('noop')`;
 
+export const CLEAR_TERM = `
+update skein.term set term = $1, leader_node_id = null, leader_name = null,
+  leader_grpc_address = null, leader_http_url = null`;
+
 export const ADD = `
 with added as (
   insert into skein.task (seq, id, type_id, priority, max_attempts, trigger_rule,

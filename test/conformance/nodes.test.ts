@@ -1,0 +1,4 @@
+import { NODES_SCRIPTS } from './nodes-scripts.ts';
+import { testScripts } from './scripts.ts';
+
+testScripts('nodes, reads and transactions', NODES_SCRIPTS);
