@@ -25,7 +25,7 @@ export type Killer = TestKiller | SimulationKiller;
 /** A test that fails on the mutant. */
 export interface TestKiller {
   readonly test: string;
-  /** Part of the full titles of the tests that are run, and of the text of the file. */
+  /** Part of the full titles of the tests that are run, and of the text that gives them. */
   readonly grep: string;
 }
 
