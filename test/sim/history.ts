@@ -1,7 +1,7 @@
-import { verdictOf, type TriggerRuleCode } from '../../node/core/task.ts';
 import type { Commit } from './postgres/server.ts';
 import type { Data, LiveRow, TaskRow } from './postgres/schema.ts';
 import type { SimProcess } from './process.ts';
+import { ruleSays, type Verdict } from './trigger-rules.ts';
 
 /**
  * What has happened, judged as it happens. Every commit and every start of a handler comes through
@@ -143,12 +143,12 @@ export class History {
       this.fault('I4', `${name(seq)} started though its rule says ${verdict}`);
   }
 
-  verdict(task: TaskRow): 'wait' | 'ready' | 'skip' {
+  verdict(task: TaskRow): Verdict {
     const ends = task.dependencies.map(
       (id) => this.data.task.get(this.data.taskId.get(id) ?? 0)?.status ?? 0,
     );
     const count = (...codes: number[]): number => ends.filter((end) => codes.includes(end)).length;
-    return verdictOf(task.rule as TriggerRuleCode, {
+    return ruleSays(task.rule, {
       unended: count(0),
       succeeded: count(1),
       failed: count(2, 3),

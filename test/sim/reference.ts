@@ -1,6 +1,7 @@
-import { EndCode, verdictOf, type TriggerRuleCode } from '../../node/core/task.ts';
+import { EndCode } from '../../node/core/task.ts';
 import { planOf } from './plan.ts';
 import type { TaskRow } from './postgres/schema.ts';
+import { ruleSays } from './trigger-rules.ts';
 
 /**
  * How each task must have ended by its plan and its dependencies, worked out with nothing but the graph:
@@ -31,7 +32,7 @@ function expectedEnd(
   if (parents.includes(undefined) || task.status === EndCode.CANCELLED) return undefined;
   const count = (...codes: EndCode[]): number =>
     parents.filter((end) => end !== undefined && codes.includes(end)).length;
-  const verdict = verdictOf(task.rule as TriggerRuleCode, {
+  const verdict = ruleSays(task.rule, {
     unended: 0,
     succeeded: count(EndCode.COMPLETED),
     failed: count(EndCode.FAILED, EndCode.CANCELLED),
