@@ -19,6 +19,7 @@ export const LEADER: readonly Mutant[] = [
         test: 'test/rules/rule-18-both-clocks.test.ts',
         grep: 'a new leader waits a whole lease and guard, whatever the database says',
       },
+      { seeds: 400 },
     ],
   },
   {
@@ -72,6 +73,7 @@ export const LEADER: readonly Mutant[] = [
         test: 'test/rules/rule-18-both-clocks.test.ts',
         grep: 'a new leader waits a whole lease and guard, whatever the database says',
       },
+      { seeds: 100 },
     ],
   },
   {
@@ -85,6 +87,7 @@ export const LEADER: readonly Mutant[] = [
         test: 'test/rules/rule-07-children-of-a-dead-node.test.ts',
         grep: 'waits until the groups of the dead node are killed and seen gone',
       },
+      { seeds: 400 },
     ],
   },
   {
@@ -139,6 +142,7 @@ export const LEADER: readonly Mutant[] = [
         test: 'test/scheduler/model.test.ts',
         grep: 'beside cancels, retries and edits skips no task whose dependencies do not say so',
       },
+      { seeds: 100 },
     ],
   },
   {
@@ -159,6 +163,7 @@ export const LEADER: readonly Mutant[] = [
         test: 'test/scheduler/model.test.ts',
         grep: 'in calm weather leases each attempt once, and ends every task as the graph says',
       },
+      { seeds: 100 },
     ],
   },
   {

@@ -5,6 +5,7 @@ import { LEADER } from './leader.ts';
 import type { Mutant } from './mutant.ts';
 import { NODE_STATEMENTS } from './node-statements.ts';
 import { NODES } from './nodes.ts';
+import { OUTCOMES } from './outcomes.ts';
 import { SCHEDULING } from './scheduler.ts';
 import { SETTLED } from './settlements.ts';
 import { SUBMITS } from './submissions.ts';
@@ -18,6 +19,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...CONTACTS,
   ...NODES,
   ...LEADER,
+  ...OUTCOMES,
   ...SCHEDULING,
   ...SETTLED,
 ];

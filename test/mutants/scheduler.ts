@@ -62,6 +62,7 @@ export const SCHEDULING: readonly Mutant[] = [
         test: 'test/rules/rule-06-absent-is-completed-in-one-snapshot.test.ts',
         grep: 'leases from the first page what has no dependencies, and nothing else',
       },
+      { seeds: 100 },
     ],
   },
   {
@@ -115,6 +116,7 @@ export const SCHEDULING: readonly Mutant[] = [
         test: 'test/scheduler/scheduler.test.ts',
         grep: 'takes the leases of a lost node back, and leaves those of the others alone',
       },
+      { seeds: 100 },
     ],
   },
   {
@@ -170,36 +172,6 @@ export const SCHEDULING: readonly Mutant[] = [
     ],
   },
   {
-    name: 'started-before-the-last-parent',
-    rule: 'I4',
-    file: 'node/core/task.ts',
-    find: `if (failed + skipped > 0) return 'skip';
-      return unended === 0 ? 'ready' : 'wait';`,
-    replace: `if (failed + skipped > 0) return 'skip';
-      return unended <= 1 ? 'ready' : 'wait';`,
-    killedBy: [
-      {
-        test: 'test/scheduler/scheduler.test.ts',
-        grep: 'starts a child only after every parent has settled',
-      },
-    ],
-  },
-  {
-    name: 'one-success-never-skipped',
-    rule: 'I2',
-    file: 'node/core/task.ts',
-    find: `if (succeeded > 0) return 'ready';
-      return unended === 0 ? 'skip' : 'wait';`,
-    replace: `if (succeeded > 0) return 'ready';
-      return 'wait';`,
-    killedBy: [
-      {
-        test: 'test/core/task.test.ts',
-        grep: 'a task',
-      },
-    ],
-  },
-  {
     name: 'started-before-the-skip-is-durable',
     rule: 'I4',
     file: STATE,
@@ -211,6 +183,7 @@ export const SCHEDULING: readonly Mutant[] = [
         test: 'test/scheduler/scheduler.test.ts',
         grep: 'does not start a child that may follow a skip before the skip is durable',
       },
+      { seeds: 100 },
     ],
   },
   {

@@ -28,6 +28,7 @@ export const SETTLED: readonly Mutant[] = [
         test: 'test/scheduler/scheduler.test.ts',
         grep: 'judges a lease by an inventory only when its grant was processed before',
       },
+      { seeds: 100 },
     ],
   },
   {
@@ -41,6 +42,7 @@ export const SETTLED: readonly Mutant[] = [
         test: 'test/rules/rule-01-every-message-is-a-hint.test.ts',
         grep: 'is read again and, where nobody runs it, given back',
       },
+      { seeds: 100 },
     ],
   },
   {

@@ -132,7 +132,7 @@ export const SUBMITS: readonly Mutant[] = [
     find: `await lines.readInto(set, message);
     const order = await set.check();`,
     replace: `await lines.readInto(set, message);
-    const order = Uint32Array.from({ length: set.graph.count }, (_, task) => task);`,
+    const order = Int32Array.from({ length: set.graph.count }, (_, task) => task);`,
     killedBy: [
       {
         test: 'test/api/batch.test.ts',
