@@ -17,7 +17,9 @@ import { Teller, type ToldOutcome } from './teller.ts';
  * The lease: one heartbeat a second renews it through the leader. Where no leader has answered for three
  * of them, the node renews it itself (a lease of a node needs no leader's authority). Time counts from
  * the *send* of the last renewal that was accepted; when `abortMs` have passed since, every task is
- * interrupted, because the leader may hand them to others after `leaseMs`. Where the database holds
+ * interrupted, because the leader may hand them to others after `leaseMs`. A node that reaches the leader
+ * but whose worker has reached no database for `abortMs` says no heartbeat, so that this comes to pass:
+ * its outcomes would wait for ever, and the leader would give it more. Where the database holds
  * this incarnation for dead, it is over: `onBuried`, and the node begins anew under another number.
  */
 export interface LeaderContactDeps {
@@ -58,6 +60,8 @@ export interface WorkerPort {
   abort(aborts: Aborts): void;
   interruptAll(code: 'lease_lost'): void;
   markStarted(): Promise<void>;
+  /** Since when the database has answered nothing that the worker asked; undefined while it does. */
+  readonly outageSinceMs: number | undefined;
 }
 
 interface Stream {
@@ -239,7 +243,7 @@ export class LeaderContact {
 
   private beat(): void {
     const { current, deps } = this;
-    if (current === undefined) return;
+    if (current === undefined || this.isWorkerCutOff) return;
     const told = this.teller.tellOverdue();
     if (told !== undefined) current.stream.send({ told });
     this.lastBeatMs = deps.clock.monotonicMs();
@@ -254,6 +258,13 @@ export class LeaderContact {
         ...deps.worker.inventory,
       },
     });
+  }
+
+  /** Then nothing is renewed before the lease is over and the leader has had time to bury this life. */
+  private get isWorkerCutOff(): boolean {
+    const { clock, timings, worker } = this.deps;
+    const sinceMs = worker.outageSinceMs;
+    return sinceMs !== undefined && clock.monotonicMs() - sinceMs >= timings.abortMs;
   }
 
   private async keepWatch(): Promise<void> {
@@ -272,7 +283,10 @@ export class LeaderContact {
           log.warn('Starts of tasks could not be written down.', { error: toError(thrown) });
         });
       }
-      if (sinceRenewalMs >= 3 * timings.renewMs) void this.renewAlone();
+      const aloneMs = this.isWorkerCutOff
+        ? timings.leaseMs + 3 * timings.renewMs
+        : 3 * timings.renewMs;
+      if (sinceRenewalMs >= aloneMs) void this.renewAlone();
       await clock.sleep(WATCH_MS, signal).catch(() => undefined);
     }
   }

@@ -3,6 +3,7 @@ import type { Clock, Rng } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
 import { SettledAs } from '../core/messages.ts';
 import type { Outcome } from './executor.ts';
+import type { Outage } from './outage.ts';
 import type {
   FinishedFacts,
   IsDataError,
@@ -45,6 +46,7 @@ export interface SettlerDeps {
   readonly metrics: WorkerMetricsPort;
   /** Batches that may be under way at once: a slot stays taken until its outcome is committed. */
   readonly settleLanes: number;
+  readonly outage: Outage;
   /** Each outcome comes back here exactly once: accepted with its settlement, or stale. */
   readonly onSettled: (
     accepted: readonly ToldSettlement[],
@@ -127,18 +129,20 @@ export class Settler {
     const { clock, rng, log, isDataError } = this.deps;
     for (let failures = 1; !this.stopping.signal.aborted; failures++) {
       let known: ReadonlyMap<number, Settlement>;
+      const begunMs = clock.monotonicMs();
       try {
-        const begunMs = clock.monotonicMs();
         const settlements = await commit(items);
         const seconds = (clock.monotonicMs() - begunMs) / 1000;
         this.deps.metrics.committed('settle', items.length, seconds);
         known = await this.verify(items, settlements);
+        this.deps.outage.answered();
       } catch (thrown) {
         const error = toError(thrown);
         if (isDataError(error)) {
           await this.settleApart(items, commit, error);
           return;
         }
+        this.deps.outage.failed(begunMs);
         log.warn('Outcomes could not be committed yet.', { error, count: items.length, failures });
         await clock
           .sleep(fullJitterMs(OUTAGE_BACKOFF, failures, rng), this.stopping.signal)

@@ -5,6 +5,7 @@ import { AbortReason, type Aborts, type Grants } from '../core/messages.ts';
 import { interrupted, type Executor, type Outcome } from './executor.ts';
 import { Halt, Interruption } from './halt.ts';
 import type { LeaseStorePort, LogPort, ToldSettlement, Work, WorkerMetricsPort } from './ports.ts';
+import { Outage } from './outage.ts';
 import { Settler, type SettlerDeps } from './settler.ts';
 
 /**
@@ -21,7 +22,7 @@ import { Settler, type SettlerDeps } from './settler.ts';
  * `interruptAll('lease_lost')`, and nothing begins before it can renew again. What an interrupted task
  * leaves behind is handed back uncharged under the same guard as every outcome.
  */
-export interface WorkerDeps extends Omit<SettlerDeps, 'onSettled'> {
+export interface WorkerDeps extends Omit<SettlerDeps, 'onSettled' | 'outage'> {
   readonly executor: Executor;
   readonly slots: number;
   readonly clock: Clock;
@@ -63,6 +64,7 @@ export class Worker {
   private readonly held = new Map<number, Held>();
   private readonly fetchQueue = new Set<Held>();
   private readonly slotQueue = new Set<Held>();
+  private readonly outage = new Outage();
   private readonly stopping = new AbortController();
   private isFetching = false;
   private isMarking = false;
@@ -74,6 +76,7 @@ export class Worker {
     this.deps = deps;
     this.settler = new Settler({
       ...deps,
+      outage: this.outage,
       onSettled: (accepted, stale) => {
         for (const item of accepted) this.forget(item.seq, item.leaseSeq);
         for (const item of stale) this.forget(item.seq, item.leaseSeq);
@@ -90,6 +93,11 @@ export class Worker {
       seqs: leases.map((lease) => lease.seq),
       leaseSeqs: leases.map((lease) => lease.leaseSeq),
     };
+  }
+
+  /** Since when the database has answered nothing that this worker asked, on its monotonic clock. */
+  get outageSinceMs(): number | undefined {
+    return this.outage.sinceMs;
   }
 
   /** Takes leases that are committed; a lease of a lower number than one held is old news. */
@@ -220,11 +228,14 @@ export class Worker {
     for (let failures = 0; this.fetchQueue.size > 0 && !this.stopping.signal.aborted;) {
       const batch = this.nextToFetch();
       let found: readonly Work[];
+      const askedMs = clock.monotonicMs();
       try {
         found = await store.work(batch.map((lease) => lease.seq));
         failures = 0;
+        this.outage.answered();
       } catch (thrown) {
         failures += 1;
+        this.outage.failed(askedMs);
         this.fetchAgain(batch);
         log.warn('Tasks could not be read.', { error: toError(thrown), failures });
         await clock

@@ -117,6 +117,7 @@ describe('rule 18: a node that cannot renew', () => {
       renew: () => Promise.reject(new Error('the database is away')),
       worker: {
         inventory: { seqs: [], leaseSeqs: [] },
+        outageSinceMs: undefined,
         accept: () => undefined,
         abort: () => undefined,
         markStarted: () => Promise.resolve(),

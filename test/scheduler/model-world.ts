@@ -37,6 +37,7 @@ const NO_METRICS = {
 
 /** A node: its real contact with the leader, and slots whose tasks end when the seed says so. */
 export class ModelNode implements WorkerPort {
+  readonly outageSinceMs = undefined;
   readonly nodeId: number;
   readonly isProvable: boolean;
   readonly contact: LeaderContact;

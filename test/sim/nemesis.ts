@@ -264,6 +264,20 @@ function isolateLong(world: World): number {
   return ms + world.draw(0, 3000);
 }
 
+/** A worker that still hears its leader, and can settle nothing. */
+function loseDatabaseLong(world: World): number {
+  const victim = workerOf(world);
+  if (victim === undefined) return 0;
+  const ms = world.draw(15_000, 30_000);
+  const { toServer, toClient } = world.databasePath(victim.facts.name);
+  world.note(victim.facts.name, 'loses the database for long');
+  for (const path of [toServer, toClient]) path.silence();
+  later(world, ms, `${victim.facts.name} has the database again`, () => {
+    for (const path of [toServer, toClient]) path.heal();
+  });
+  return ms + world.draw(0, 3000);
+}
+
 /** Somebody dies or freezes at the very moment at which a statement of theirs was committed. */
 function ambush(world: World): void {
   const isOf = world.pick(['term-writer', 'lease-store', 'node-registry', 'lock-session.bump']);
@@ -319,6 +333,7 @@ function slowThenSilent(world: World): void {
 const FAULTS = {
   'long freeze of a worker': freezeLong,
   'long isolation of a worker': isolateLong,
+  'long silence of the database for a worker': loseDatabaseLong,
   'ambush at a commit': ambush,
   'answers of commits lost': loseAnswers,
   'slow, then silent': slowThenSilent,

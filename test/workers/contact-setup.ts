@@ -73,6 +73,7 @@ export function setup({ sinceRegisteredMs = 0 } = {}) {
   const line = (level: string) => (message: string) => {
     if (level === 'warn' || level === 'error') calls.push(`${level}: ${message}`);
   };
+  const outage: { sinceMs: number | undefined } = { sinceMs: undefined };
   const contact = new LeaderContact({
     clock,
     log: { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') },
@@ -100,6 +101,9 @@ export function setup({ sinceRegisteredMs = 0 } = {}) {
       get inventory() {
         return inventory;
       },
+      get outageSinceMs() {
+        return outage.sinceMs;
+      },
       accept: (grants: Grants) => calls.push(`accept ${grants.seqs.join()}`),
       abort: ({ seqs }) => calls.push(`abort ${seqs.join()}`),
       interruptAll: (code) => calls.push(`interruptAll ${code}`),
@@ -123,7 +127,7 @@ export function setup({ sinceRegisteredMs = 0 } = {}) {
     inventory = { seqs, leaseSeqs: seqs.map(() => 1) };
   };
   const count = (call: string): number => calls.filter((one) => one === call).length;
-  return { clock, contact, streams, calls, renewal, follow, hold, count };
+  return { clock, contact, streams, calls, renewal, follow, hold, count, outage };
 }
 
 export const GRANTS: Grants = { seqs: [1], leaseSeqs: [1], attempts: [0], losses: [0] };

@@ -120,6 +120,47 @@ describe('the contact with the leader', () => {
     await contact.stop();
   });
 
+  // Seen to fail without isWorkerCutOff in beat, and without it in keepWatch.
+  it('renews nothing while its worker reaches no database, until the lease is over', async () => {
+    const { follow, contact, clock, outage, renewal, count } = setup();
+    contact.start();
+    const stream = follow(1);
+    const spokenTo = async (ms: number): Promise<void> => {
+      for (let at = 0; at < ms; at += 500) {
+        stream.answer(1);
+        await clock.advance(500);
+      }
+    };
+    outage.sinceMs = clock.monotonicMs();
+    await spokenTo(LAN.abortMs - 500);
+    const beats = stream.heartbeats.length;
+    expect(beats).to.equal(7);
+    await spokenTo(LAN.abortMs - 1000);
+    expect(count('interruptAll lease_lost')).to.equal(0);
+    await spokenTo(1500);
+    expect(count('interruptAll lease_lost')).to.be.greaterThan(0);
+    await spokenTo(LAN.leaseMs - LAN.abortMs);
+    expect([stream.heartbeats.length, renewal.times]).to.deep.equal([beats, []]);
+    renewal.answer = () => Promise.resolve(false);
+    await spokenTo(4000);
+    expect(count('buried')).to.equal(1);
+    await contact.stop();
+  });
+
+  it('says heartbeats again as soon as its worker is answered', async () => {
+    const { follow, contact, clock, outage } = setup();
+    contact.start();
+    outage.sinceMs = clock.monotonicMs();
+    await clock.advance(LAN.abortMs + 2000);
+    const stream = follow(1);
+    stream.say(1);
+    expect(stream.heartbeats).to.deep.equal([]);
+    outage.sinceMs = undefined;
+    await clock.advance(1000);
+    expect(stream.heartbeats).to.not.deep.equal([]);
+    await contact.stop();
+  });
+
   // Seen to fail with `processed` that counts before the message was passed on.
   it('says once a second what it holds, and which message it has processed', async () => {
     const { follow, contact, clock } = setup();

@@ -4,6 +4,7 @@ import { systemClock } from '../../node/base/clock.ts';
 import { FatalError } from '../../node/core/handler.ts';
 import { SettledAs } from '../../node/core/messages.ts';
 import { noop } from '../../node/handlers/noop.ts';
+import { Outage } from '../../node/worker/outage.ts';
 import { Settler, type Finished } from '../../node/worker/settler.ts';
 import { Held, nested, NO_STORE } from './fakes.ts';
 import { Bench, type BenchOptions, type TaskRow } from './setup.ts';
@@ -66,10 +67,12 @@ describe('a settle', () => {
     await bench.until(() => bench.slotsUsed === 0);
     expect(bench.worker.inventory.seqs).to.deep.equal([seq]);
     await bench.until(() => bench.lines.some(({ fields }) => Number(fields['failures']) >= 1));
+    expect(bench.worker.outageSinceMs).to.be.a('number');
     const outageEndedMs = await bench.now();
     expect(bench.proxy.port).to.equal(port);
     bench.proxy.resume();
     await bench.settled(seq);
+    expect(bench.worker.outageSinceMs).to.equal(undefined);
     const task = await bench.task(seq);
     expect(task).to.include({ status: 1, result: '"kept"' });
     expect(outageEndedMs).to.be.greaterThan(endedMs);
@@ -157,6 +160,7 @@ describe('a settle', () => {
     for (let ticks = 0; ticks < 40; ticks++) {
       const settled: number[] = [];
       const settler = new Settler({
+        outage: new Outage(),
         ...bench.parts,
         settleLanes: 1,
         store: { ...NO_STORE, completeMany: ({ seqs }) => Promise.resolve(seqs) },
@@ -178,6 +182,7 @@ describe('a settle', () => {
     await bench.lease([seq]);
     await held.hasBegun(2);
     const settler = new Settler({
+      outage: new Outage(),
       ...bench.parts,
       settleLanes: 1,
       store: bench.leases,
@@ -201,6 +206,7 @@ describe('a settle', () => {
     const sizes: number[] = [];
     const result = JSON.stringify('x'.repeat(250_000));
     const settler = new Settler({
+      outage: new Outage(),
       ...bench.parts,
       settleLanes: 1,
       store: {

@@ -91,7 +91,7 @@ export class Bench {
   readonly nodeId: number;
   readonly worker: Worker;
   /** What a settler needs besides its store and its listener. */
-  readonly parts: Omit<SettlerDeps, 'store' | 'onSettled' | 'settleLanes'>;
+  readonly parts: Omit<SettlerDeps, 'store' | 'onSettled' | 'settleLanes' | 'outage'>;
   readonly isolation: ChildIsolation;
   readonly leases: LeaseStore;
   readonly writer: TermWriter;
