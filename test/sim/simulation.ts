@@ -92,12 +92,14 @@ class Simulation {
     world.heal();
     const limitMs = world.timeline.nowMs + HEAL_LIMIT_MS;
     await this.goOn(() => this.isAllOver || world.timeline.nowMs >= limitMs);
-    if (!this.isAllOver) this.sayWhatIsStuck();
     const quietMs = world.timeline.nowMs + QUIET_MS;
+    // What a user asked of a node that was frozen may only come now.
     const isQuiet = (): boolean =>
       world.timeline.nowMs >= quietMs &&
+      this.isAllOver &&
       world.living.every(({ lives }) => lives.current !== undefined);
     await this.goOn(() => isQuiet() || world.timeline.nowMs >= limitMs + HEAL_LIMIT_MS);
+    if (!this.isAllOver) this.sayWhatIsStuck();
     this.judgeTheEnd();
     for (const node of world.nodes) node.process.crash();
     await world.timeline.settle();
