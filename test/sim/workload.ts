@@ -45,7 +45,9 @@ export class Workload {
     const { world, settings } = this;
     const left = settings.tasks - this.submitted;
     if (left <= 0) return;
-    const pauseMs = world.draw(0, (2 * settings.untilMs * 8) / settings.tasks);
+    // Batches hold some eight tasks; the last submit must not come long after everything was healed.
+    const meanMs = Math.min((settings.untilMs * 8) / settings.tasks, settings.untilMs / 12);
+    const pauseMs = world.draw(0, 2 * meanMs);
     world.timeline.after(pauseMs, () => {
       const count = Math.min(left, world.chance(0.4) ? 1 : world.whole(2, 20));
       this.submitted += count;
