@@ -37,6 +37,14 @@ const COMMANDS = {
     what: 'seeds bugs of the protocol, one at a time, and shows which test kills each',
     run: () => runSource('mutants.ts'),
   },
+  outages: {
+    what: 'how long failovers and outages last on real processes (npm run outages -- --help)',
+    run: async () => {
+      await ensureInstalled();
+      await ensureBuilt();
+      await runSource('outages.ts');
+    },
+  },
   build: {
     what: 'compile to dist/, where the sources have changed; the others do it by themselves',
     run: async () => {

@@ -30,6 +30,8 @@ export interface SpawnOptions {
   readonly log: string;
   /** Another module than the command line's own that understands `node` and its flags. */
   readonly main?: string;
+  /** The options of Node itself: those of this process unless given. A build needs no loader. */
+  readonly execArgv?: readonly string[];
   /** What runs it, and becomes it: `ip netns exec NAME`. */
   readonly command?: readonly string[];
 }
@@ -49,8 +51,8 @@ export async function spawnNode(options: SpawnOptions): Promise<NodeProcess> {
   const logFrom = (await stat(options.log)).size;
   let child: ChildProcess;
   try {
-    const { main = MAIN, command = [] } = options;
-    const node = [process.execPath, ...process.execArgv, main, 'node', ...options.flags];
+    const { main = MAIN, execArgv = process.execArgv, command = [] } = options;
+    const node = [process.execPath, ...execArgv, main, 'node', ...options.flags];
     const [program = process.execPath, ...args] = [...command, ...node];
     child = spawn(program, args, {
       env: { ...options.env },

@@ -34,6 +34,8 @@ export interface ClusterOptions {
   readonly sites?: ReadonlyMap<string, Site>;
   /** What a process runs instead of the command line: a module that understands `node` and flags. */
   readonly main?: string;
+  /** The options of Node for it: those of this process unless given. */
+  readonly execArgv?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** Where the logs go, to be kept; a folder of its own, removed by `stop`, unless given. */
   readonly logs?: string;
@@ -282,7 +284,15 @@ class RunningCluster implements TestCluster {
   }
 
   private async start(name: string): Promise<RunningNode> {
-    const { slots = 3, simulate = false, extraFlags = [], main, env, sites } = this.options;
+    const {
+      slots = 3,
+      simulate = false,
+      extraFlags = [],
+      main,
+      execArgv,
+      env,
+      sites,
+    } = this.options;
     const proxies = this.proxies.get(name);
     const site = sites?.get(name);
     const running = await spawnNode({
@@ -300,6 +310,7 @@ class RunningCluster implements TestCluster {
       },
       log: path.join(this.folder, `${name}.log`),
       ...(main === undefined ? {} : { main }),
+      ...(execArgv === undefined ? {} : { execArgv }),
       ...(site === undefined ? {} : { command: site.command }),
     });
     const watch = guard('kill -9 "$1"', [String(running.pid)]);
