@@ -62,6 +62,15 @@ export interface NodeRow {
 
 export interface ReaderPort {
   liveAfter(afterSeq: number, lastSeq: number, limit: number): Promise<LiveRows>;
+  /**
+   * Some of the rows that look ready among the next so many; nothing follows from one that is missing.
+   * `lastSeq` is the last that was looked at, 0 where there was none.
+   */
+  liveReadyAfter(
+    afterSeq: number,
+    among: number,
+    limit: number,
+  ): Promise<{ readonly rows: LiveRows; readonly lastSeq: number }>;
   live(seqs: readonly number[]): Promise<LiveRows>;
   resolve(seqs: readonly number[]): Promise<{
     readonly seqs: readonly number[];

@@ -16,6 +16,33 @@ const READ_LIVE_AFTER: Statement = {
 where l.seq > $1 and l.seq <= $2 order by l.seq limit $3`,
 };
 
+/**
+ * Of the next rows those that look ready: unheld, due, of a type that a living node runs, without a live
+ * dependency. A hint of what to load first, from wherever it stands; what it misses comes with its page.
+ */
+const READ_LIVE_READY_AFTER: Statement = {
+  name: 'graph-reader.liveReadyAfter',
+  text: `
+with handled as materialized (
+  select array(select t.type_id from skein.type t where exists (
+    select from skein.node n where n.state = 'alive' and t.name = any (n.types))) as type_ids
+),
+simulated as materialized (
+  select array(select t.type_id from skein.type t where not t.handled and exists (
+    select from skein.node n where n.state = 'alive' and n.simulates)) as type_ids
+),
+stride as materialized (
+  select * from skein.live where seq > $1 order by seq limit $2
+)
+select coalesce((select max(seq) from stride), 0), ${LIVE_COLUMNS}
+from (values (1)) as always (one) left join stride l on l.node_id is null and not l.cancel
+  and (l.run_at is null or l.run_at <= clock_timestamp())
+  and (l.type_id = any ((select type_ids from handled)::int[])
+    or l.has_duration and l.type_id = any ((select type_ids from simulated)::int[]))
+  and not exists (select from skein.live p where p.seq = any (l.deps))
+limit $3`,
+};
+
 const READ_LIVE: Statement = {
   name: 'graph-reader.live',
   text: `select ${LIVE_COLUMNS} from skein.live l where l.seq = any ($1::bigint[])`,
@@ -127,6 +154,17 @@ export class GraphReader {
   /** The next page of the live set by number, within a range; an empty page is its end. */
   async liveAfter(afterSeq: number, lastSeq: number, limit: number): Promise<LiveRows> {
     return toLiveRows(await this.pipeline.query(READ_LIVE_AFTER, [afterSeq, lastSeq, limit]));
+  }
+
+  /** Some that look ready among the next so many rows, and the last that was looked at, 0 for none. */
+  async liveReadyAfter(
+    afterSeq: number,
+    among: number,
+    limit: number,
+  ): Promise<{ readonly rows: LiveRows; readonly lastSeq: number }> {
+    const found = await this.pipeline.query(READ_LIVE_READY_AFTER, [afterSeq, among, limit]);
+    const rows = found.map((row) => row.slice(1)).filter((row) => row[0] !== null);
+    return { rows: toLiveRows(rows), lastSeq: found[0]?.[0] as number };
   }
 
   async live(seqs: readonly number[]): Promise<LiveRows> {

@@ -45,6 +45,26 @@ describe('rule 6: absent means completed, in one snapshot alone', () => {
     expect((await reader.reader.reread([1])).rows.seqs).to.deep.equal([1]);
   });
 
+  // Seen to fail without each of the statement's conditions.
+  it('looks ahead for what seems ready: free, due, of a type that runs, with no live parent', async () => {
+    await tables.add({ seq: 4 }, { seq: 5 }, { seq: 6 }, { seq: 7 }, { seq: 8 });
+    await tables.add({ seq: 9, deps: [99] }, { seq: 10 }, { seq: 11 });
+    await tables.sql.rows(
+      `update skein.live set run_at = clock_timestamp() + interval '1 h' where seq = 5`,
+    );
+    await tables.sql.rows('update skein.live set cancel = true where seq = 6');
+    await tables.sql.rows(`insert into skein.type (name) values ('unknown'), ('simulated')`);
+    await tables.sql.rows('update skein.live set type_id = 2 where seq = 7');
+    await tables.sql.rows('update skein.live set type_id = 3, has_duration = true where seq = 8');
+    const { reader } = tables.sql;
+    const found = await reader.liveReadyAfter(0, 10, 10);
+    expect([found.rows.seqs, found.lastSeq]).to.deep.equal([[4, 9, 10], 10]);
+    await tables.sql.rows('update skein.node set simulates = true');
+    expect((await reader.liveReadyAfter(6, 2, 10)).rows.seqs).to.deep.equal([8]);
+    expect((await reader.liveReadyAfter(9, 10, 1)).rows.seqs).to.have.length(1);
+    expect((await reader.liveReadyAfter(11, 10, 10)).lastSeq).to.equal(0);
+  });
+
   it('asks by one statement, because two have two snapshots', async () => {
     const asked: string[] = [];
     const counting = new GraphReader({

@@ -141,6 +141,14 @@ export class ModelDatabase {
       const inRange = this.live.filter(({ seq }) => seq > afterSeq && seq <= lastSeq);
       return toRows(inRange.sort((a, b) => a.seq - b.seq).slice(0, limit));
     },
+    liveReadyAfter: (afterSeq, among, limit) => {
+      const stride = this.live.filter(({ seq }) => seq > afterSeq).sort((a, b) => a.seq - b.seq);
+      const seen = stride.slice(0, among);
+      const ready = seen.filter(
+        (task) => task.nodeId === 0 && !task.deps.some((dep) => this.tasks.get(dep)?.status === 0),
+      );
+      return { rows: toRows(ready.slice(0, limit)), lastSeq: seen.at(-1)?.seq ?? 0 };
+    },
     live: (seqs) => toRows(this.found(seqs).filter((task) => task.status === 0)),
     resolve: (seqs) => ({ seqs, codes: this.found(seqs).map((task) => task.status) }),
     reread: (seqs) => {

@@ -40,7 +40,6 @@ const MUST_BE_GENERATED = [
   'Outcomes could not be committed yet.',
   'a lease was refused by its guard',
   'a row of live had changed under a statement',
-  'a statement waited for a row of term',
   'a write was refused by the fence',
   'an answer was lost',
   'an outcome was refused by its guard',

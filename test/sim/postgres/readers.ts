@@ -15,6 +15,25 @@ export const GRAPH_READER: Programs = {
       .map(liveColumns);
   },
 
+  *'graph-reader.liveReadyAfter'({ transaction, data }, [after, among, limit]) {
+    const stride = transaction
+      .scan(data.live, ({ seq }) => seq > (after as number))
+      .sort(bySeq)
+      .slice(0, among as number);
+    const isLive = (seq: number): boolean => transaction.read(data.live, seq) !== undefined;
+    // Every node of the simulator handles every type.
+    const ready = stride.filter(
+      ({ nodeId, cancel, runAt, deps }) =>
+        nodeId === 0 && !cancel && (runAt ?? 0) <= data.clockMs() && !deps.some(isLive),
+    );
+    const columns = ready.slice(0, limit as number).map(liveColumns);
+    const lastSeq = stride.at(-1)?.seq ?? 0;
+    return (columns.length > 0 ? columns : [Array<null>(13).fill(null)]).map((row) => [
+      lastSeq,
+      ...row,
+    ]);
+  },
+
   *'graph-reader.live'({ transaction, data }, [seqs]) {
     return numbersOf(seqs).flatMap((seq) => {
       const row = transaction.read(data.live, seq);
