@@ -8,7 +8,7 @@ import { LeaderLoop } from './leader/loop.ts';
 import type { LeaderMetricsPort, LinkHandlers, LinkToNode, LogPort } from './leader/ports.ts';
 import { GraphReader } from './store/graph-reader.ts';
 import { LeaseStore } from './store/lease-store.ts';
-import { NodeRegistry, type NodeFacts } from './store/node-registry.ts';
+import { NodeRegistry, type FormerLife, type NodeFacts } from './store/node-registry.ts';
 import { isDataError } from './store/pipeline.ts';
 import { DeposedError, TermWriter } from './store/term-writer.ts';
 import type { Connection, LifeAnchor, Surroundings } from './surroundings.ts';
@@ -69,6 +69,8 @@ export class Incarnation {
   private readonly worker: Worker;
   private readonly elector: Elector;
   private readonly anchor: LifeAnchor | undefined;
+  private readonly incarnation: string;
+  private leftBehind: FormerLife | undefined;
   private buriedFor = 'the cluster held this node for dead';
   private term: { readonly loop: LeaderLoop; readonly ended: Promise<void> } | undefined;
 
@@ -112,6 +114,7 @@ export class Incarnation {
   ) {
     this.deps = deps;
     this.anchor = anchor;
+    this.incarnation = facts.incarnation;
     this.nodeId = nodeId;
     this.registry = registry;
     const { surroundings } = deps;
@@ -200,12 +203,27 @@ export class Incarnation {
     await this.term?.ended;
     const hasEnded = await this.worker.stop();
     await this.contact.stop();
-    // On the server that is the primary now the number may be another's.
-    if (this.anchor?.isOver !== true) {
-      if (hasEnded) await this.signOut();
-      else this.deps.log.warn('Tasks of this node may run on; its lease is left to run out.');
+    if (!hasEnded) {
+      this.deps.log.warn('Tasks of this node may run on; its lease is left to run out.');
+    } else if (this.anchor?.isOver === true) {
+      // Its server is the primary no more: the next life says so to the one that is.
+      this.leftBehind = { nodeId: this.nodeId, incarnation: this.incarnation };
+    } else {
+      await this.signOut();
     }
     await Promise.all(this.connections.map((connection) => connection.close()));
+  }
+
+  /** What the next life is to sign out: this one, where it ended whole on a server of the past. */
+  get unsigned(): FormerLife | undefined {
+    return this.leftBehind;
+  }
+
+  /** Nothing of it runs any more, so its tasks need not wait until its lease is over. */
+  async signOutFormer(former: FormerLife): Promise<void> {
+    await this.registry.signOutFormer(former).catch((thrown: unknown) => {
+      this.deps.log.warn('The life before this could not sign out.', { error: toError(thrown) });
+    });
   }
 
   /** What ran here must not be settled where its lease may be another's: all at once, nothing later. */

@@ -76,7 +76,9 @@ export class Lives {
     }
     while (!isStopping()) {
       try {
-        await this.begin();
+        const life = await this.beginOne();
+        this.present = life;
+        if (buried?.unsigned !== undefined) await life.signOutFormer(buried.unsigned);
         return;
       } catch (thrown) {
         log.warn('The node could not register again yet.', { error: toError(thrown) });

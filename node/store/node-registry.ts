@@ -42,6 +42,15 @@ where node_id = $1 and state in ('alive', 'draining')
 returning node_id`,
 };
 
+/** By its incarnation too: after a failover the number may be another node's. */
+const SIGN_OUT_FORMER: Statement = {
+  name: 'node-registry.signOutFormer',
+  text: `
+update skein.node set state = 'left'
+where node_id = $1 and incarnation = $2 and state in ('alive', 'draining')
+returning node_id`,
+};
+
 const SET_PROCESS_GROUPS: Statement = {
   name: 'node-registry.setProcessGroups',
   text: 'update skein.node set process_groups = $2::int[] where node_id = $1 returning node_id',
@@ -60,6 +69,11 @@ export interface NodeFacts {
   readonly types: readonly string[];
   readonly simulates: boolean;
   readonly version: string;
+}
+
+export interface FormerLife {
+  readonly nodeId: number;
+  readonly incarnation: string;
 }
 
 export interface Renewal {
@@ -104,6 +118,11 @@ export class NodeRegistry {
   /** False where the database holds the node for dead already. */
   async setState(nodeId: number, state: 'draining' | 'left'): Promise<boolean> {
     return (await this.pipeline.query(SET_STATE, [nodeId, state])).length === 1;
+  }
+
+  /** A life of this node that is over; false where this server does not know it, or held it for dead. */
+  async signOutFormer({ nodeId, incarnation }: FormerLife): Promise<boolean> {
+    return (await this.pipeline.query(SIGN_OUT_FORMER, [nodeId, incarnation])).length === 1;
   }
 
   /** The process groups of children, written down before a child starts its task. */

@@ -72,6 +72,26 @@ describe('the lives of a node', function () {
     const { rows } = await admin.query<{ term: number }>('select term::int from skein.term');
     return rows[0]?.term ?? NaN;
   };
+  /** What its sessions reach from now on is a later server; one of them finds out. */
+  const failOver = async (): Promise<void> => {
+    watch.later = 1;
+    await admin.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where application_name = 'skein/control/node-1'`,
+    );
+  };
+  const untilOther = (life: Lives['current']): Promise<NonNullable<Lives['current']>> =>
+    until(
+      () => Promise.resolve(lives.current === life ? undefined : lives.current),
+      'another life',
+    );
+  const stateOf = async (nodeId: number | undefined): Promise<string | undefined> => {
+    const { rows } = await admin.query<{ state: string }>(
+      'select state from skein.node where node_id = $1',
+      [nodeId],
+    );
+    return rows[0]?.state;
+  };
   /** What a node hears that says hello to this one. */
   const hello = (database: string, termSeen: number, leaseMs = LAN.leaseMs): object =>
     lives.accept({
@@ -112,21 +132,24 @@ describe('the lives of a node', function () {
     await untilLeading();
     // What follows was lost in the failover.
     await admin.query('update skein.term set term = 3');
-    watch.later = 1;
-    await admin.query(
-      `select pg_terminate_backend(pid) from pg_stat_activity
-       where application_name = 'skein/control/node-1'`,
-    );
-    const next = await until(
-      () => Promise.resolve(lives.current === first ? undefined : lives.current),
-      'another life',
-    );
+    await failOver();
+    const next = await untilOther(first);
     expect(next.nodeId).to.be.greaterThan(first?.nodeId ?? Infinity);
     await until(async () => ((await term()) > 41 ? true : undefined), 'a term above 41');
-    const { rows } = await admin.query<{ state: string }>(
-      'select state from skein.node where node_id = $1',
-      [first?.nodeId],
+    await until(
+      async () => ((await stateOf(first?.nodeId)) === 'left' ? true : undefined),
+      'the end of the old number',
     );
-    expect(rows[0]?.state, 'of a number that is another’s now').to.equal('alive');
+  });
+
+  it('do not sign out the number of one that is another’s on the new server', async () => {
+    const first = lives.current;
+    await admin.query('update skein.node set incarnation = gen_random_uuid() where node_id = $1', [
+      first?.nodeId,
+    ]);
+    await failOver();
+    await untilOther(first);
+    await until(async () => ((await term()) > 1 ? true : undefined), 'the next term');
+    expect(await stateOf(first?.nodeId)).to.equal('alive');
   });
 });

@@ -288,3 +288,16 @@ class Pipe {
     }
   }
 }
+
+const resets = new WeakSet<net.Socket>();
+
+/**
+ * Once, and not in the tick of the socket's end: then the reset fails with EINVAL, and leaves a handle
+ * for which Node 20 waits in a busy loop when the process exits.
+ */
+function reset(socket: net.Socket): void {
+  if (resets.has(socket)) return;
+  resets.add(socket);
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
+}
