@@ -195,11 +195,16 @@ class Pair {
   }
 }
 
+const resets = new WeakSet<net.Socket>();
+
 /**
- * A reset in the tick of the end fails with EINVAL and leaves a handle that Node 20 waits for in a busy
- * loop at its exit; one before the connection is made waits for somebody who may never answer.
+ * Once: a reset in the tick of the end, also of the end that another reset has begun, fails with EINVAL
+ * and leaves a handle that Node 20 waits for in a busy loop at its exit. One before the connection is
+ * made waits for somebody who may never answer.
  */
 function reset(socket: net.Socket): void {
+  if (resets.has(socket)) return;
+  resets.add(socket);
   if (socket.writableEnded || socket.connecting) socket.destroy();
   else socket.resetAndDestroy();
 }
@@ -287,17 +292,4 @@ class Pipe {
       this.sink.write(passenger);
     }
   }
-}
-
-const resets = new WeakSet<net.Socket>();
-
-/**
- * Once, and not in the tick of the socket's end: then the reset fails with EINVAL, and leaves a handle
- * for which Node 20 waits in a busy loop when the process exits.
- */
-function reset(socket: net.Socket): void {
-  if (resets.has(socket)) return;
-  resets.add(socket);
-  if (socket.writableEnded) socket.destroy();
-  else socket.resetAndDestroy();
 }
