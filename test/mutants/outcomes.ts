@@ -101,8 +101,10 @@ export const OUTCOMES: readonly Mutant[] = [
     name: 'takeover-without-the-live-set',
     rule: 'rule 2',
     file: 'node/leader/takeover.ts',
-    find: `      await mailbox.postAndWait({ kind: 'tasks-loaded', rows });`,
-    replace: `      await mailbox.postAndWait({ kind: 'time-passed' });`,
+    find: `  await mailbox.postAndWait({ kind: 'tasks-loaded', rows });
+  return`,
+    replace: `  await mailbox.postAndWait({ kind: 'time-passed' });
+  return`,
     why: 'What an earlier leader has applied stands in no inbox.',
     killedBy: [
       {
