@@ -141,6 +141,8 @@ interface Office {
 /** How often each kind of thing is let happen, drawn anew now and then: what is slow piles up. */
 const KINDS = ['reads', 'writes', 'wires', 'work'] as const;
 const SPEEDS = [1, 1, 0.3, 0.1, 0.03] as const;
+/** Streams that are slower than these fall silent for so long that a node gives them up. */
+const CALM_SPEEDS = [1, 1, 0.3] as const;
 
 export class World {
   readonly clock = new ModelClock();
@@ -149,6 +151,8 @@ export class World {
   readonly nodes: ModelNode[] = [];
   /** The last is the leader; those before it do not know yet, or are on their way out. */
   offices: Office[] = [];
+  /** Nothing goes wrong that is not asked for, silence among it. */
+  isCalm = false;
   private readonly speeds: Record<(typeof KINDS)[number], number>;
   private wires: Wire[] = [];
   private readonly begun = new Map<string, number>();
@@ -263,7 +267,11 @@ export class World {
   /** Everything that may happen next, faults and the passing of time aside. */
   get moves(): readonly (() => void)[] {
     const { speeds, offices, wires } = this;
-    if (this.chance(0.01)) for (const kind of KINDS) speeds[kind] = this.pick(SPEEDS);
+    if (this.chance(0.01)) {
+      for (const kind of KINDS) {
+        speeds[kind] = this.pick(this.isCalm && kind === 'wires' ? CALM_SPEEDS : SPEEDS);
+      }
+    }
     const leader = this.offices.at(-1);
     const living = this.nodes.filter((node) => !node.isDead);
     const follow = living.map((node) => () => {

@@ -34,6 +34,7 @@ class Story {
   constructor(seed: number, trouble: Trouble) {
     this.world = new World(seed);
     this.trouble = trouble;
+    this.world.isCalm = !trouble.faults;
     for (let node = 0; node < 2; node++)
       this.world.join(1 + Math.floor(this.world.rng.random() * 3));
     this.world.elect();
