@@ -1,6 +1,6 @@
 import type { LiveRow } from './schema.ts';
 import type { Context, Programs } from './statement.ts';
-import { Refusal, STEP, type Steps } from './transaction.ts';
+import { ServerError, STEP, type Steps } from './transaction.ts';
 
 /** The statements of node/store/task-changes.ts. */
 export const TASK_CHANGES: Programs = {
@@ -84,23 +84,27 @@ export const SUBMISSIONS: Programs = {
     )) {
       seqs.set(id, seq);
     }
-    if (seqs.size < outside.size) throw new Refusal('missing');
+    if (seqs.size < outside.size) throw new ServerError('refused', 'missing');
     // Numbers are drawn before the commit, so that a later submit may become visible first.
     for (const { id } of tasks) seqs.set(id, data.next('task'));
     yield STEP;
+    let isTaken = false;
     for (const task of tasks.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
       const seq = seqs.get(task.id) as number;
       // The index leads to the row of that id, and who changes that is waited for.
       const taken = data.taskId.get(task.id);
       if (taken !== undefined) yield* transaction.awaitWriter(data.task, taken);
+      // The statement goes on past an id that is taken, and its client rolls back what it has done.
       if (!(yield* transaction.tryInsert(data.taskId, task.id, seq))) {
-        throw new Refusal('exist');
+        isTaken = true;
+        continue;
       }
       const deps = task.dependencies.map((id) => seqs.get(id) as number);
       yield* insertTask(context, seq, task, deps);
     }
     const own0 = tasks.map(({ id }) => seqs.get(id) as number);
     yield* tell(context, 'submitted', Math.min(...own0), Math.max(...own0), []);
+    if (isTaken) throw new ServerError('refused', 'exist');
     return [['stored', own0]];
   },
 };

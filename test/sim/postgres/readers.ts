@@ -134,6 +134,9 @@ export const NODE_REGISTRY: Programs = {
     const [incarnation, name, leaseMs, bootId, pidNamespace, pid, pidStarted] = values;
     const nodeId = data.next('node');
     yield STEP;
+    // The index leads to the row of that incarnation, and who changes that is waited for.
+    const known = data.incarnation.get(incarnation as string);
+    if (known !== undefined) yield* transaction.awaitWriter(data.node, known);
     yield* transaction.insert(data.incarnation, incarnation as string, nodeId);
     yield* transaction.insert(data.node, nodeId, {
       nodeId,

@@ -1,13 +1,6 @@
 import type { Data } from './schema.ts';
 import type { Programs, Row } from './statement.ts';
-import {
-  Refusal,
-  ServerError,
-  STEP,
-  type Laws,
-  type Stop,
-  type Transaction,
-} from './transaction.ts';
+import { ServerError, STEP, type Laws, type Stop, type Transaction } from './transaction.ts';
 
 /** What a session needs of its server. */
 export interface Host {
@@ -257,8 +250,7 @@ export class SimSession {
     if ((error as { code?: unknown }).code === '40P01') this.server.deadlocks += 1;
     running.transaction.waitsFor = [];
     running.transaction.end(undefined);
-    // A refusal is an answer of the program; its client has rolled back then.
-    if (this.transaction !== undefined) this.hasFailed = !(error instanceof Refusal);
+    if (this.transaction !== undefined) this.hasFailed = true;
     this.transaction = undefined;
     this.over(running, { error });
   }

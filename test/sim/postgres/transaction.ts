@@ -18,13 +18,6 @@ export class ServerError extends Error {
   }
 }
 
-/** Answered by a program for a client that rolls back with it: no error of the server. */
-export class Refusal extends ServerError {
-  constructor(reason: string) {
-    super('refused', reason);
-  }
-}
-
 /** Rules of the model that a test takes away, to see that it would notice. */
 export interface Laws {
   /** A row that had to be waited for is looked at again in its newest version. */
