@@ -19,6 +19,8 @@ const WRITES: Readonly<Record<string, Write>> = {
   addEvent: (hand) => leader(hand).addEvent('odd', 'node-1', {}),
 };
 
+export const WRITERS: readonly string[] = Object.keys(WRITES);
+
 async function prepare(hands: Hands): Promise<void> {
   await hands.add([1, 2, 3]);
   await lease(hands, 2, 3);

@@ -16,12 +16,12 @@ import type { Times, TriedLock } from './hands.ts';
  * The model of PostgreSQL that the simulation runs on, driven by hand: whatever can go on goes on at
  * once, and time passes only a little with each look at the clock. A timeout never passes.
  */
-export function modelBackend(laws?: Laws): Backend {
+export function modelBackend(): Backend {
   return {
     name: 'on the model',
     open: (): Promise<OpenBackend> =>
       Promise.resolve({
-        reset: () => ModelHands.create(laws),
+        reset: () => ModelHands.create(),
         close: () => Promise.resolve(),
       }),
   };
@@ -31,14 +31,25 @@ export function modelBackend(laws?: Laws): Backend {
 const TIMEOUT_MS_MIN = 1000;
 /** Nothing here takes so many rounds of the event loop unless it waits for ever. */
 const TURNS_MAX = 2000;
+/** What a script does between two questions takes no more. */
+const QUIET_TURNS = 5;
 
-class ModelSession implements HandSession {
+/** What was asked of a model: statements by name, all and those that had to wait for another. */
+export interface Asked {
+  readonly names: Set<string>;
+  readonly waited: Set<string>;
+}
+
+export class ModelSession implements HandSession {
   readonly session: SimSession;
   readonly ended: Promise<void>;
   private readonly unanswered = new Set<(error: Error) => void>();
+  private readonly asked: Asked | undefined;
   private tail: Promise<unknown> = Promise.resolve();
+  private running = '';
 
-  constructor(server: SimServer, name: string) {
+  constructor(server: SimServer, name: string, asked: Asked | undefined) {
+    this.asked = asked;
     let onEnded: () => void = () => undefined;
     this.ended = new Promise((resolve) => {
       onEnded = resolve;
@@ -110,6 +121,8 @@ class ModelSession implements HandSession {
       () =>
         new Promise((resolve, reject) => {
           this.unanswered.add(reject);
+          this.running = name;
+          this.asked?.names.add(name);
           this.session.execute(name, values, (answer: Answer) => {
             this.unanswered.delete(reject);
             if ('error' in answer) reject(answer.error);
@@ -117,6 +130,12 @@ class ModelSession implements HandSession {
           });
         }),
     );
+  }
+
+  isBlockedBy(other: ModelSession): boolean {
+    const isBlocked = this.session.isBlockedBy(other.session);
+    if (isBlocked) this.asked?.waited.add(this.running);
+    return isBlocked;
   }
 
   /** What is asked of a session is done in the order in which it is asked. */
@@ -128,41 +147,60 @@ class ModelSession implements HandSession {
   }
 }
 
-class ModelHands implements Hands {
+export class ModelHands implements Hands {
   readonly one: ModelSession;
   readonly two: ModelSession;
   readonly aside: ModelSession;
   private readonly server: SimServer;
+  private readonly asked: Asked | undefined;
   private clockMs = FIRST_CLOCK_MS;
+  private due = 0;
 
-  private constructor(laws: Laws | undefined) {
+  private constructor(laws: Laws | undefined, asked: Asked | undefined) {
+    this.asked = asked;
     this.server = new SimServer({
       rng: seededRng(1),
       nowMs: () => this.clockMs,
       clockMs: () => (this.clockMs += 0.01),
       after: (ms, action) => {
         if (ms >= TIMEOUT_MS_MIN) return () => undefined;
-        const soon = setImmediate(action);
-        return () => {
-          clearImmediate(soon);
+        this.due += 1;
+        let isDue = true;
+        const noMore = (): boolean => {
+          const was = isDue;
+          isDue = false;
+          if (was) this.due -= 1;
+          return was;
         };
+        setImmediate(() => {
+          if (noMore()) action();
+        });
+        return noMore;
       },
       morePrograms: HAND_PROGRAMS,
       ...(laws === undefined ? {} : { laws }),
     });
-    this.one = new ModelSession(this.server, 'one');
-    this.two = new ModelSession(this.server, 'two');
-    this.aside = new ModelSession(this.server, 'aside');
+    this.one = new ModelSession(this.server, 'one', asked);
+    this.two = new ModelSession(this.server, 'two', asked);
+    this.aside = new ModelSession(this.server, 'aside', asked);
   }
 
-  static async create(laws: Laws | undefined): Promise<ModelHands> {
-    const hands = new ModelHands(laws);
+  static async create(laws?: Laws, asked?: Asked): Promise<ModelHands> {
+    const hands = new ModelHands(laws, asked);
     await hands.aside.run('hand.start', [TERM]);
     return hands;
   }
 
+  /** Nothing more happens unless somebody asks for something. */
+  async untilQuiet(): Promise<void> {
+    for (let turns = 0; turns < QUIET_TURNS; turns++) {
+      await turn();
+      if (this.due > 0) turns = 0;
+    }
+  }
+
   open(name: string): Promise<ModelSession> {
-    return Promise.resolve(new ModelSession(this.server, name));
+    return Promise.resolve(new ModelSession(this.server, name, this.asked));
   }
 
   async add(seqs: readonly number[], deps: readonly number[] = []): Promise<void> {
@@ -204,6 +242,8 @@ class ModelHands implements Hands {
       await modelOf(hand).run('submissions.submit', [tasks.map(newTask)]);
       return 'stored';
     } catch (thrown) {
+      // As database.ts does, whatever was thrown.
+      await hand.rollback();
       if ((thrown as { code?: unknown }).code !== 'refused') throw thrown;
       return (thrown as Error).message as Submitted;
     }
@@ -222,15 +262,13 @@ class ModelHands implements Hands {
     answer.then(onEnd, onEnd);
     for (let turns = 0; turns < TURNS_MAX && !state.hasEnded; turns++) {
       await turn();
-      if (modelOf(hand).session.isBlockedBy(modelOf(by).session)) {
-        return { answer };
-      }
+      if (modelOf(hand).isBlockedBy(modelOf(by))) return { answer };
     }
     expect.fail(state.hasEnded ? 'the statement did not wait' : 'it does not wait for that one');
   }
 
   async loseAnswer(run: (hand: HandSession) => Promise<unknown>): Promise<void> {
-    const hand = new ModelSession(this.server, 'lost');
+    const hand = new ModelSession(this.server, 'lost', this.asked);
     this.server.answersLost = 1;
     const isLost = await run(hand).then(
       () => false,

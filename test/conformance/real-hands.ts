@@ -15,12 +15,15 @@ export const REAL_BACKEND: Backend = {
   open: (): Promise<OpenBackend> => RealBackend.open(),
 };
 
+const SESSIONS_KEPT = 3;
+
 /** One database for a file of tests; its tables are emptied for each script. */
 export class RealBackend implements OpenBackend {
   readonly database: TestDatabase;
   private readonly aside: RealSession;
-  /** The first two serve script after script. */
   private opened: RealSession[] = [];
+  /** Of those, what is left of a script before and serves the next one again. */
+  private spare: RealSession[] = [];
   private proxy: TcpProxy | undefined;
 
   private constructor(database: TestDatabase, aside: RealSession) {
@@ -34,23 +37,22 @@ export class RealBackend implements OpenBackend {
   }
 
   async reset(): Promise<RealHands> {
-    const pair = this.opened.slice(0, 2);
     const kept: RealSession[] = [];
-    for (const session of pair) if (await session.tryRenew()) kept.push(session);
+    for (const session of this.opened.slice(0, SESSIONS_KEPT)) {
+      if (await session.tryRenew()) kept.push(session);
+    }
     await this.endAllBut(kept);
     await this.aside.sql(RESET);
     await this.aside.sql(CLEAR_TERM, [TERM]);
-    const [one, two] = this.opened;
-    return new RealHands(
-      this,
-      this.aside,
-      one ?? (await this.session('one')),
-      two ?? (await this.session('two')),
-    );
+    this.spare = [...kept];
+    const pair = [await this.session('one'), await this.session('two')] as const;
+    return new RealHands(this, this.aside, ...pair);
   }
 
-  async session(name: string, url = this.database.url): Promise<RealSession> {
-    const session = await RealSession.open(url, name, this.aside);
+  async session(name: string, url?: string): Promise<RealSession> {
+    const spare = url === undefined ? this.spare.shift() : undefined;
+    if (spare !== undefined) return spare;
+    const session = await RealSession.open(url ?? this.database.url, name, this.aside);
     this.opened.push(session);
     return session;
   }
@@ -200,11 +202,16 @@ function batchOf(tasks: readonly SketchedTask[]): Parameters<Submissions['submit
     ...{ graph, order, idPrefix: '', workflow: null, sizeOf: () => 200 },
     typeNames: new Set(tasks.map(({ type = 'noop' }) => type)),
     fieldsOf: (at) => {
-      const { id = '', type = 'noop', delayMs } = tasks[at] ?? {};
+      const { id = '', type = 'noop', delayMs = 0 } = tasks[at] ?? {};
       return {
         ...{ type, payload: `"${id}"`, priority: 50, maxAttempts: 3, triggerRule: 0 },
         ...{ durationMs: null, expectedMs: 40, timeoutMs: null, runAtMs: null, tags: [] },
-        ...{ backoffFixed: true, backoffBaseMs: 100, backoffMaxMs: 100, delayMs: delayMs ?? null },
+        ...{
+          backoffFixed: true,
+          backoffBaseMs: 100,
+          backoffMaxMs: 100,
+          delayMs: delayMs === 0 ? null : delayMs,
+        },
       };
     },
   };
