@@ -106,7 +106,12 @@ describe('a drain', () => {
     expect(bench.lines.map(({ message }) => message)).to.include(
       'A handler does not heed its signal; it is left behind.',
     );
-    expect(await bench.attempts(seq)).to.deep.equal([{ outcome: 'released', code: 'draining' }]);
+    // On this clock the drain may be over before the commit; the settler goes on.
+    const attempts = await bench.shown(
+      () => bench.attempts(seq),
+      (found) => found.length > 0,
+    );
+    expect(attempts).to.deep.equal([{ outcome: 'released', code: 'draining' }]);
   });
 
   // Seen to fail without `onIdle` in stop.
