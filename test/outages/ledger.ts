@@ -1,6 +1,9 @@
 import { Client } from 'pg';
 import { toError } from '../../node/base/errors.ts';
 
+/** The priority of what nobody waits for at the end: its leases count, its ends do not. */
+export const LEAST_URGENT = 100;
+
 /**
  * What the figures are made of: triggers write down each raised term, each lease and each end, by the
  * clock of the database, and the instant of a fault is asked of the same clock. The triggers run at the
@@ -46,8 +49,8 @@ create constraint trigger outages_lease after update on skein.live
   deferrable initially deferred for each row
   when (old.node_id is null and new.node_id is not null) execute function outages.on_lease();
 create constraint trigger outages_end after update on skein.task
-  deferrable initially deferred for each row when (new.status is not null)
-  execute function outages.on_end();`;
+  deferrable initially deferred for each row
+  when (new.status is not null and new.priority <> ${String(LEAST_URGENT)}) execute function outages.on_end();`;
 
 const MOMENT = `
 select term::int, leader_name as leader, leader_node_id::int as "leaderNodeId",

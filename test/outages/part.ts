@@ -44,20 +44,15 @@ export interface Ending {
 }
 
 /** Ends the flow, waits for the last task, and judges all of them. */
-export async function judge(
-  rig: Rig,
-  flow: Flow,
-  alsoAcknowledged: readonly string[] = [],
-): Promise<Ending> {
+export async function judge(rig: Rig, flow: Flow): Promise<Ending> {
   await flow.stop();
   const hasEnded = await untilAllEnded(rig.ledger, PATIENCE_MS);
-  const acknowledged = [...flow.acknowledged, ...alsoAcknowledged];
-  const faults = await faultsIn(rig.ledger, acknowledged);
+  const faults = await faultsIn(rig.ledger, flow.acknowledged);
   const executions = await executionsIn(rig.ledger);
   return {
     faults: [
       ...(hasEnded ? [] : ['not all tasks have ended']),
-      ...(acknowledged.length > 0 ? [] : ['nothing was acknowledged']),
+      ...(flow.acknowledged.length > 0 ? [] : ['nothing was acknowledged']),
       ...faults,
       ...flow.oddities.slice(0, 5),
     ],

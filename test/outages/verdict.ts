@@ -1,4 +1,5 @@
 import { systemClock } from '../../node/base/clock.ts';
+import { LEAST_URGENT } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
 
 /** Whether all that was acknowledged ended, once and in order: by the tables alone. */
@@ -10,7 +11,8 @@ export const WAITS_FOR_EVER = 'archive';
 
 const UNFINISHED = `
 select count(*)::int as count from skein.live
-where type_id not in (select type_id from skein.type where name = '${WAITS_FOR_EVER}')`;
+where priority <> ${String(LEAST_URGENT)}
+  and type_id not in (select type_id from skein.type where name = '${WAITS_FOR_EVER}')`;
 
 /** Each counts what must not be. */
 const FAULTS: Readonly<Record<string, string>> = {
