@@ -50,7 +50,8 @@ create constraint trigger outages_lease after update on skein.live
   when (old.node_id is null and new.node_id is not null) execute function outages.on_lease();
 create constraint trigger outages_end after update on skein.task
   deferrable initially deferred for each row
-  when (new.status is not null and new.priority <> ${String(LEAST_URGENT)}) execute function outages.on_end();`;
+  when (new.status is not null and new.priority <> ${String(LEAST_URGENT)})
+  execute function outages.on_end();`;
 
 const MOMENT = `
 select term::int, leader_name as leader, leader_node_id::int as "leaderNodeId",
