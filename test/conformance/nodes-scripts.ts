@@ -160,6 +160,31 @@ const READS = scripts((script) => {
     expect((await reader(hands.one).liveAfter(5, 9, 2)).seqs).to.deep.equal([]);
   });
 
+  // The model leaves out which types the nodes handle: in the simulation each handles all.
+  script('what looks ready is unheld, due, and has no live parent', async (hands) => {
+    const { one, two } = hands;
+    const ready = async () => {
+      const { rows, lastSeq } = await reader(two).liveReadyAfter(0, 10, 10);
+      return [[...rows.seqs].sort(), lastSeq];
+    };
+    expect(await ready()).to.deep.equal([[], 0]);
+    await registry(one).register(facts(1, ['noop']), 60_000);
+    await hands.add([1, 2, 3, 4]);
+    await hands.add([5, 6], [1]);
+    await hands.alter(3, { runInMs: 3_600_000 });
+    await hands.alter(4, { cancel: true });
+    await lease(hands, 1);
+    expect(await ready()).to.deep.equal([[2], 6]);
+    await one.begin();
+    await node(one).completeMany(completed(1, 1));
+    expect(await ready()).to.deep.equal([[2], 6]);
+    await one.commit();
+    expect(await ready()).to.deep.equal([[2, 5, 6], 6]);
+    const few = await reader(two).liveReadyAfter(2, 2, 10);
+    expect([few.rows.seqs, few.lastSeq]).to.deep.equal([[], 4]);
+    expect((await reader(two).liveReadyAfter(2, 10, 1)).rows.seqs).to.have.length(1);
+  });
+
   script('a task is among the live or among the ended, at every instant', async (hands) => {
     const { one, two } = hands;
     await hands.add([1, 2]);
