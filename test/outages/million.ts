@@ -61,7 +61,7 @@ const GATE = 'front-gate';
 async function submitFront(rig: Rig, kills: number): Promise<void> {
   const shape = { type: 'sleep', duration_ms: 20, priority: LEAST_URGENT };
   const tasks = [
-    { id: GATE, ...shape, run_at: tomorrow() },
+    { id: GATE, ...shape, priority: 1, run_at: tomorrow() },
     ...Array.from({ length: 2000 + FRONT_A_KILL * kills }, (_, at): FlowTask => ({
       id: `front-${String(at)}`,
       ...shape,
