@@ -127,6 +127,26 @@ describe('the scheduler', () => {
     expect(bench.step({ kind: 'ends-persisted', ...ends }).leased).to.deep.equal([3]);
   });
 
+  // Seen to fail where a skip counts as a success, or as a failure.
+  it('takes a skipped dependency for neither a success nor a failure', () => {
+    const bench = new Bench().join(7, 4).load(
+      ...[{ seq: 1 }, { seq: 2, deps: [1] }],
+      ...[
+        { seq: 3, deps: [2], rule: 'one_success' as const },
+        { seq: 4, deps: [2], rule: 'one_failed' as const },
+        { seq: 5, deps: [2], rule: 'none_failed' as const },
+      ],
+    );
+    bench.grant().settle(7, 1, 1, SettledAs.FAILED);
+    expect(bench.effect('persist-skips')?.seqs).to.deep.equal([2]);
+    bench.step({
+      kind: 'ends-persisted',
+      ...{ asked: [2], seqs: [2], codes: [4], leaseSeqs: [0], markedSeqs: [] },
+    });
+    expect(bench.effect('persist-skips')?.seqs).to.have.members([3, 4]);
+    expect(bench.leased).to.deep.equal([5]);
+  });
+
   it('asks again for what a lease statement did not return, and believes the answer', () => {
     const bench = new Bench().join(7, 1).load({ seq: 1 });
     bench.step({ kind: 'leases-persisted', asked: [1], seqs: [], leaseSeqs: [] });

@@ -16,7 +16,7 @@ describe('a leader that is told to stop', function () {
   it('resigns first and drains second', async () => {
     cluster = await startCluster({
       ...{ nodes: 2, slots: 1, simulate: true },
-      extraFlags: ['--drain-ms', '6000'],
+      extraFlags: ['--drain-ms', '15000'],
     });
     const first = await cluster.leader();
     const second = first === 'node-1' ? 'node-2' : 'node-1';
