@@ -23,16 +23,17 @@ const SLOTS = 8;
 export const halfALease: Part = (options) => outages('down for half a lease', 0.5, options);
 export const threeLeases: Part = (options) => outages('down for three leases', 3, options);
 
+/** What was leased to a node that had not renewed yet goes back unbegun, and is no execution. */
 const AGAIN_MORE_THAN_ONCE = `
 select count(*)::int as count from (
-  select from outages.lease where seq in (select seq from outages.ending)
-  group by seq having count(*) > 2) as thrice`;
+  select from skein.attempt where started_at is not null group by seq having count(*) > 1) as twice`;
 const LEASES_UNEXPLAINED = `
 select count(*)::int as count from skein.task t
 where t.status = 1 and (select count(*) from outages.lease l where l.seq = t.seq)
   <> 1 + (select count(*) from skein.attempt a where a.seq = t.seq)`;
 const ABORTED = `
-select count(*)::int as count from skein.attempt where outcome in ('released', 'lost')`;
+select count(*)::int as count from skein.attempt 
+where outcome in ('released', 'lost') and started_at is not null`;
 const RUNNING = 'select count(*)::int as count from skein.live where node_id is not null';
 const FIRST_SIGN = `
 select (extract(epoch from least(
