@@ -216,7 +216,8 @@ class RunningCluster implements TestCluster {
   }
 
   async untilReady(): Promise<void> {
-    await awaitReady(this.nodes.filter((node) => !node.hasEnded()));
+    // One that is being added beside this one has no address yet; its own `add` waits for it.
+    await awaitReady(this.nodes.filter((node) => !node.hasEnded() && node.url !== ''));
   }
 
   async ready(name: string): Promise<void> {
