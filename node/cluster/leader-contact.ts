@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
-import type { Aborts, FromLeader, FromNode, Grants, Hello } from '../core/messages.ts';
+import type { Aborts, FromLeader, FromNode, Grants, Hello, Recall } from '../core/messages.ts';
 import type { Timings } from '../core/timings.ts';
 import type { Log } from './ports.ts';
 import { Teller, type ToldOutcome } from './teller.ts';
@@ -58,6 +58,7 @@ export interface WorkerPort {
   readonly inventory: { readonly seqs: readonly number[]; readonly leaseSeqs: readonly number[] };
   accept(grants: Grants): void;
   abort(aborts: Aborts): void;
+  recall(recall: Recall): void;
   interruptAll(code: 'lease_lost'): void;
   markStarted(): Promise<void>;
   /** Since when the database has answered nothing that the worker asked; undefined while it does. */
@@ -222,6 +223,7 @@ export class LeaderContact {
     this.setHealthy(true);
     if (message.grants !== undefined) worker.accept(message.grants);
     for (const aborts of message.aborts ?? []) worker.abort(aborts);
+    if (message.recall !== undefined) worker.recall(message.recall);
     if (message.answer !== undefined) this.onAnswer(from, message.answer);
     if (message.toldThrough !== undefined && message.toldThrough > 0) {
       this.teller.acknowledge(message.toldThrough);

@@ -8,6 +8,8 @@ export interface ToldOutcome {
   readonly nextLeaseSeq: number;
   readonly attempt: number;
   readonly runAtMs: number;
+  /** Of what completed, from its start to its end; -1 for the rest. */
+  readonly runMs: number;
 }
 
 /**
@@ -61,5 +63,6 @@ function toColumns(number: number, outcomes: readonly ToldOutcome[]): Told {
     nextLeaseSeqs: outcomes.map((outcome) => outcome.nextLeaseSeq),
     attempts: outcomes.map((outcome) => outcome.attempt),
     runAtMs: outcomes.map((outcome) => outcome.runAtMs),
+    runMs: outcomes.map((outcome) => outcome.runMs),
   };
 }

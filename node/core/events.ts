@@ -160,6 +160,13 @@ export type Effect =
       readonly step: number;
     }
   | {
+      /** What has not begun there goes back to the queue: another node has a free slot. */
+      readonly kind: 'send-recalls';
+      readonly nodeId: number;
+      readonly seqs: readonly number[];
+      readonly leaseSeqs: readonly number[];
+    }
+  | {
       readonly kind: 'send-aborts';
       readonly nodeId: number;
       readonly seqs: readonly number[];

@@ -69,6 +69,11 @@ export interface Told {
   readonly attempts: readonly number[];
   /** Milliseconds since the epoch by the database's clock, 0 for at once. */
   readonly runAtMs: readonly number[];
+  /**
+   * Milliseconds from the start of what completed to its end, -1 where it did not; empty from a node
+   * that does not say. The leader learns from them what a type takes.
+   */
+  readonly runMs: readonly number[];
 }
 
 export interface FromNode {
@@ -99,6 +104,12 @@ export interface Aborts {
   readonly reason: AbortReason;
 }
 
+/** Leases to hand back where they have not begun: a node with a free slot is to have them. */
+export interface Recall {
+  readonly seqs: readonly number[];
+  readonly leaseSeqs: readonly number[];
+}
+
 export const AbortReason = { UNKNOWN: 0, CANCELLED: 1, NOT_YOURS: 2 } as const;
 export type AbortReason = (typeof AbortReason)[keyof typeof AbortReason];
 
@@ -119,6 +130,7 @@ export interface FromLeader {
   readonly number: number;
   readonly grants?: Grants | undefined;
   readonly aborts?: readonly Aborts[];
+  readonly recall?: Recall | undefined;
   readonly answer?: HeartbeatAnswer | undefined;
   /** Everything told up to this number is applied; 0 for nothing new. */
   readonly toldThrough?: number;

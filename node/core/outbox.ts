@@ -27,6 +27,7 @@ export class Outbox {
   private grants = new Map<number, GrantColumns>();
   private reclaims = new Map<number, LeaseColumns>();
   private releases = new Map<number, LeaseColumns>();
+  private recalls = new Map<number, LeaseColumns>();
   private cancelAborts = new Map<number, LeaseColumns>();
   private foreignAborts = new Map<number, LeaseColumns>();
 
@@ -71,6 +72,10 @@ export class Outbox {
     push(this.releases, nodeId, seq, leaseSeq);
   }
 
+  recall(nodeId: number, seq: number, leaseSeq: number): void {
+    push(this.recalls, nodeId, seq, leaseSeq);
+  }
+
   abort(nodeId: number, seq: number, leaseSeq: number, reason: 'cancelled' | 'not-yours'): void {
     push(reason === 'cancelled' ? this.cancelAborts : this.foreignAborts, nodeId, seq, leaseSeq);
   }
@@ -90,6 +95,9 @@ export class Outbox {
     if (this.leases.seqs.length > 0) effects.push({ kind: 'persist-leases', ...this.leases });
     for (const [nodeId, grants] of this.grants) {
       effects.push({ kind: 'send-grants', nodeId, grants, step });
+    }
+    for (const [nodeId, columns] of this.recalls) {
+      effects.push({ kind: 'send-recalls', nodeId, ...columns });
     }
     for (const [nodeId, columns] of this.cancelAborts) {
       effects.push({ kind: 'send-aborts', nodeId, ...columns, reason: 'cancelled' });
@@ -132,6 +140,7 @@ export class Outbox {
     this.grants = new Map();
     this.reclaims = new Map();
     this.releases = new Map();
+    this.recalls = new Map();
     this.cancelAborts = new Map();
     this.foreignAborts = new Map();
   }

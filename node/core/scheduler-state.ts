@@ -1,5 +1,6 @@
 import { CriticalPath } from './critical-path.ts';
-import { Members, QUICK_MS, type PlacementClass } from './members.ts';
+import { Durations, type Learned } from './durations.ts';
+import { quickMsOf, Members, type PlacementClass } from './members.ts';
 import { isDueEarlier, isMoreUrgent, RowHeap } from './ready-queue.ts';
 import { Outbox } from './outbox.ts';
 import { Story } from './story.ts';
@@ -20,6 +21,7 @@ export class SchedulerState {
   readonly outbox = new Outbox();
   readonly tombstones = new Tombstones();
   readonly story = new Story();
+  readonly durations = new Durations();
   readonly timers: RowHeap;
   readonly path: CriticalPath;
   /** One ready queue per placement class. */
@@ -58,7 +60,8 @@ export class SchedulerState {
     const key = typeId * 2 + (hasDuration ? 1 : 0);
     let at = this.classByKey.get(key);
     if (at === undefined) {
-      at = this.classes.push({ typeId, hasDuration }) - 1;
+      const learned = this.durations.of(typeId);
+      at = this.classes.push({ typeId, hasDuration, learned }) - 1;
       this.classByKey.set(key, at);
       const { graph } = this;
       this.ready.push(new RowHeap(graph, (a, b) => isMoreUrgent(graph, a, b)));
@@ -123,10 +126,12 @@ export class SchedulerState {
       graph.node[row] = 0;
       const member = this.members.get(nodeId);
       const wasHeld = member?.held.delete(graph.at(graph.seq, row)) === true;
-      if (wasHeld && this.isQuick(row)) {
+      const aheadMs = graph.at(graph.aheadMs, row);
+      if (wasHeld && aheadMs > 0) {
         member.quickHeld -= 1;
-        member.quickMs -= graph.at(graph.expectedMs, row);
+        member.quickMs -= aheadMs;
       }
+      graph.aheadMs[row] = 0;
     }
     this.setPhase(row, Phase.SETTLING);
   }
@@ -136,19 +141,31 @@ export class SchedulerState {
     const { graph } = this;
     graph.node[row] = nodeId;
     const member = this.members.getOrAdd(nodeId);
-    if (!member.held.has(graph.at(graph.seq, row)) && this.isQuick(row)) {
-      member.quickHeld += 1;
-      member.quickMs += graph.at(graph.expectedMs, row);
+    const seq = graph.at(graph.seq, row);
+    if (!member.held.has(seq)) {
+      if (member.held.size < member.slots) member.progressMs = this.nowMs;
+      const aheadMs = this.quickMs(row);
+      if (aheadMs > 0) {
+        graph.aheadMs[row] = aheadMs;
+        member.quickHeld += 1;
+        member.quickMs += graph.at(graph.aheadMs, row);
+      }
+      member.held.add(seq);
     }
-    member.held.add(graph.at(graph.seq, row));
-    member.unloaded.delete(graph.at(graph.seq, row));
+    member.unloaded.delete(seq);
     this.setPhase(row, phase);
   }
 
-  /** A task that says how long it takes, and takes so little that it may wait behind another. */
-  isQuick(row: number): boolean {
-    const placement = this.placementClass(this.graph.at(this.graph.placement, row));
-    return placement.hasDuration && this.graph.at(this.graph.expectedMs, row) <= QUICK_MS;
+  /**
+   * What a task takes that is known to take so little that it may wait behind another; 0 for any other,
+   * and for one that runs in a process of its own.
+   */
+  quickMs(row: number): number {
+    const { graph } = this;
+    if (graph.at(graph.losses, row) > 0) return 0;
+    const { hasDuration, learned } = this.placementClass(graph.at(graph.placement, row));
+    const ms = hasDuration ? graph.at(graph.expectedMs, row) : learned.meanMs;
+    return quickMsOf(ms);
   }
 
   /** A task is ready again, at once or at its time, under a raised lease number. */
@@ -266,6 +283,10 @@ export class SchedulerState {
 
   placementClass(at: number): PlacementClass {
     return this.classes[at] as PlacementClass;
+  }
+
+  learnedOf(row: number): Learned {
+    return this.placementClass(this.graph.at(this.graph.placement, row)).learned;
   }
 
   readyQueueOf(row: number): RowHeap {

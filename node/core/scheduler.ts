@@ -51,6 +51,7 @@ export class Scheduler {
     state.path.propagate(PATH_STEPS_MAX);
     this.releaseDue();
     this.lease();
+    this.recall();
     return state.outbox.flush(state.steps, () => state.tombstones.openLoad());
   }
 
@@ -62,8 +63,10 @@ export class Scheduler {
   /** When `step` has something to do without an event: 0 for now, Infinity for never. */
   get nextDueMs(): number {
     if (!this.state.path.isSettled || !this.isCaughtUp) return 0;
-    const next = this.state.timers.peek();
-    return next === NONE ? Infinity : this.state.graph.at(this.state.graph.runAtMs, next);
+    const { graph, members, timers } = this.state;
+    const next = timers.peek();
+    const releaseMs = next === NONE ? Infinity : graph.at(graph.runAtMs, next);
+    return Math.min(releaseMs, members.recallDueMs);
   }
 
   /** Whether all that was decided has been asked for; a long cascade is asked for in portions. */
@@ -196,8 +199,9 @@ export class Scheduler {
 
   private releaseDue(): void {
     const { graph, timers, nowMs } = this.state;
-    for (let row = timers.peek(); row !== NONE; row = timers.peek()) {
-      if (graph.at(graph.runAtMs, row) > nowMs) return;
+    for (let count = 0; count < RELEASES_PER_STEP_MAX; count++) {
+      const row = timers.peek();
+      if (row === NONE || graph.at(graph.runAtMs, row) > nowMs) return;
       this.state.unplace(row);
       this.state.place(row);
     }
@@ -212,7 +216,8 @@ export class Scheduler {
       const row = state.mostUrgent(blocked);
       if (row === NONE) return;
       const placement = graph.at(graph.placement, row);
-      const member = state.members.choose(state.placementClass(placement), state.isQuick(row));
+      const isQuick = state.quickMs(row) > 0;
+      const member = state.members.choose(state.placementClass(placement), isQuick, state.nowMs);
       if (member === undefined) {
         blocked.add(placement);
         count -= 1;
@@ -226,6 +231,22 @@ export class Scheduler {
       state.story.add(seq, 'asked', member.nodeId);
     }
   }
+
+  /** Asks back what waits behind slots that do not move, where a node with a free slot can run it. */
+  private recall(): void {
+    const { state } = this;
+    const { graph, members } = state;
+    if (members.recallDueMs > state.nowMs) return;
+    for (const { nodeId, held } of members.stalled(state.nowMs)) {
+      for (const seq of held) {
+        const row = graph.find(seq);
+        if (row === NONE || graph.phase[row] !== Phase.LEASED || graph.aheadMs[row] === 0) continue;
+        const placement = state.placementClass(graph.at(graph.placement, row));
+        if (!members.isIdleFor(placement)) continue;
+        state.outbox.recall(nodeId, seq, graph.at(graph.leaseSeq, row));
+      }
+    }
+  }
 }
 
 export interface SchedulerCounts {
@@ -236,5 +257,7 @@ export interface SchedulerCounts {
 
 /** Edges raised per step: about a millisecond of the leader's time. */
 const PATH_STEPS_MAX = 20_000;
+/** Tasks whose time has come: a million may have the same, and the leader has other work between. */
+const RELEASES_PER_STEP_MAX = 5000;
 /** Leases asked by one statement, which must end well inside the fenced session's 400 ms. */
 const LEASES_PER_STEP_MAX = 2000;

@@ -2,6 +2,7 @@ import { addRows, adopt } from './arrivals.ts';
 import type { LeaseClaim, LiveRows, SchedulerEvent } from './events.ts';
 import { SettledAs, type Told } from './messages.ts';
 import type { SchedulerState } from './scheduler-state.ts';
+import { learn } from './durations.ts';
 import { NONE, Phase, Seen } from './task-graph.ts';
 import { EndCode } from './task.ts';
 
@@ -13,6 +14,9 @@ type EventOf<Kind extends SchedulerEvent['kind']> = Extract<SchedulerEvent, { ki
  */
 export function applyTold(state: SchedulerState, nodeId: number, told: Told): void {
   const { graph } = state;
+  const member = state.members.get(nodeId);
+  const hasMoved = told.settledAs.some((settledAs) => settledAs !== SettledAs.RELEASED);
+  if (member !== undefined && hasMoved) member.progressMs = state.nowMs;
   for (const [at, seq] of told.seqs.entries()) {
     const leaseSeq = told.leaseSeqs[at] as number;
     const settledAs = told.settledAs[at] as SettledAs;
@@ -23,12 +27,14 @@ export function applyTold(state: SchedulerState, nodeId: number, told: Told): vo
     };
     const row = graph.find(seq);
     if (row === NONE) {
-      state.members.get(nodeId)?.unloaded.delete(seq);
+      member?.unloaded.delete(seq);
       state.tombstones.buryTold(seq, leaseSeq, settledAs, next);
       continue;
     }
     if (isOlder(state, row, nodeId, leaseSeq)) continue;
     state.story.add(seq, 'settled', leaseSeq);
+    const runMs = told.runMs[at] ?? -1;
+    if (runMs >= 0 && graph.losses[row] === 0) learn(state.learnedOf(row), runMs);
     if (settledAs !== SettledAs.RETRY && settledAs !== SettledAs.RELEASED) {
       graph.leaseSeq[row] = leaseSeq;
       state.end(row, settledAs);

@@ -19,6 +19,7 @@ const WORDS = [
   'cancelled',
 ] as const;
 export type StoryWord = (typeof WORDS)[number];
+const CODES = Object.fromEntries(WORDS.map((word, at) => [word, at])) as Record<StoryWord, number>;
 
 export class Story {
   private readonly seqs = new Float64Array(CAPACITY);
@@ -31,7 +32,7 @@ export class Story {
     const at = this.count % CAPACITY;
     this.seqs[at] = seq;
     this.details[at] = detail;
-    this.words[at] = WORDS.indexOf(word);
+    this.words[at] = CODES[word];
     this.count += 1;
   }
 

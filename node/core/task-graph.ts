@@ -45,6 +45,8 @@ export class TaskGraph {
   /** Milliseconds since the epoch by the database's clock; 0 for at once. */
   runAtMs = new Float64Array(FIRST_CAPACITY);
   expectedMs = new Float32Array(FIRST_CAPACITY);
+  /** What a held task counts for in the work ahead of its node; 0 for one that is not quick. */
+  aheadMs = new Float32Array(FIRST_CAPACITY);
   /** The longest remaining path, its own expectedMs included. */
   remainingMs = new Float64Array(FIRST_CAPACITY);
   leaseSeq = new Int32Array(FIRST_CAPACITY);
@@ -107,6 +109,7 @@ export class TaskGraph {
     this.heapAt[index] = NONE;
     this.childHead[index] = NONE;
     this.parentHead[index] = NONE;
+    this.aheadMs[index] = 0;
     this.phase[index] = Phase.WAITING;
     return index;
   }
@@ -193,9 +196,8 @@ export class TaskGraph {
     this.remainingMs = grown64(this.remainingMs, size);
     this.node = grown64(this.node, size);
     this.grantStep = grown64(this.grantStep, size);
-    const expected = new Float32Array(size);
-    expected.set(this.expectedMs);
-    this.expectedMs = expected;
+    this.expectedMs = grownFloat(this.expectedMs, size);
+    this.aheadMs = grownFloat(this.aheadMs, size);
     this.leaseSeq = grown32(this.leaseSeq, size);
     this.unended = grown32(this.unended, size);
     this.placement = grown32(this.placement, size);
@@ -222,6 +224,12 @@ export class TaskGraph {
 
 function grown64(column: Float64Array, size: number): Float64Array<ArrayBuffer> {
   const larger = new Float64Array(size);
+  larger.set(column);
+  return larger;
+}
+
+function grownFloat(column: Float32Array, size: number): Float32Array<ArrayBuffer> {
+  const larger = new Float32Array(size);
   larger.set(column);
   return larger;
 }

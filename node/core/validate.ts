@@ -42,7 +42,7 @@ export function faultsIn(state: SchedulerState): readonly string[] {
     if (phase === Phase.READY) check(state.verdict(row) === 'ready', row, 'it is ready too early');
   }
   for (const member of state.members.all()) {
-    const quick = [...member.held].filter((seq) => state.isQuick(graph.find(seq))).length;
+    const quick = [...member.held].filter((seq) => graph.aheadMs[graph.find(seq)] !== 0).length;
     if (quick !== member.quickHeld)
       faults.push(`node ${String(member.nodeId)} miscounts quick tasks`);
     for (const seq of member.held) {

@@ -59,6 +59,9 @@ export class Performer {
         case 'send-grants':
           roster.sendGrants(effect.nodeId, effect.grants, effect.step);
           break;
+        case 'send-recalls':
+          roster.sendRecall(effect.nodeId, { seqs: effect.seqs, leaseSeqs: effect.leaseSeqs });
+          break;
         case 'send-aborts':
           roster.sendAborts(effect.nodeId, {
             seqs: effect.seqs,

@@ -1,5 +1,5 @@
 import type { Clock, Rng } from '../base/clock.ts';
-import type { Aborts, FromLeader, FromNode, Grants, Heartbeat } from '../core/messages.ts';
+import type { Aborts, FromLeader, FromNode, Grants, Heartbeat, Recall } from '../core/messages.ts';
 import type { Mailbox } from './mailbox.ts';
 import type { Leadership, LinkHandlers, LinkToNode, LogPort, ReaderPort } from './ports.ts';
 import { persist, untilDone, type RetryDeps } from './until-done.ts';
@@ -136,6 +136,11 @@ export class Roster {
     if (seat === undefined || !this.deps.leadership.isTrusted()) return;
     const number = this.send(seat, { grants });
     seat.unprocessed.push({ number, step });
+  }
+
+  sendRecall(nodeId: number, recall: Recall): void {
+    const seat = this.seats.get(nodeId);
+    if (seat !== undefined) this.send(seat, { recall });
   }
 
   sendAborts(nodeId: number, aborts: Aborts): void {

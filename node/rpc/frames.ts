@@ -7,6 +7,7 @@ import type {
   Grants,
   Heartbeat,
   Hello,
+  Recall,
   Told,
 } from '../core/messages.ts';
 import { EndCode } from '../core/task.ts';
@@ -19,6 +20,7 @@ import type { Ended__Output } from './generated/skein/v1/Ended.ts';
 import type { Grants__Output } from './generated/skein/v1/Grants.ts';
 import type { Heartbeat__Output } from './generated/skein/v1/Heartbeat.ts';
 import type { Hello__Output } from './generated/skein/v1/Hello.ts';
+import type { Recall__Output } from './generated/skein/v1/Recall.ts';
 import type { Told__Output } from './generated/skein/v1/Told.ts';
 
 /**
@@ -53,11 +55,12 @@ export function parseFromNode(wire: FromNode__Output): Parsed<FromNode> {
 }
 
 export function parseFromLeader(wire: FromLeader__Output): Parsed<FromLeader> {
-  const { term, number, grants, aborts, answer, toldThrough, ended, goodbye } = wire;
+  const { term, number, grants, aborts, recall, answer, toldThrough, ended, goodbye } = wire;
   const fault =
     faultOfNumbers('term, number and told_through', [term, number, toldThrough]) ??
     (grants && faultOfGrants(grants)) ??
     faultOfAborts(aborts) ??
+    (recall && faultOfLeases('recall', recall)) ??
     (answer && faultOfNumbers('answer.number', [answer.number])) ??
     (ended && faultOfEnded(ended));
   if (typeof fault === 'string') return { fault };
@@ -71,6 +74,7 @@ export function parseFromLeader(wire: FromLeader__Output): Parsed<FromLeader> {
         leaseSeqs,
         reason: knownReason(reason),
       })),
+      recall: recall ?? undefined,
       answer: answer ?? undefined,
       toldThrough,
       ended: ended ?? undefined,
@@ -91,7 +95,7 @@ export function toWireFromLeader(frame: FromLeader): WireFromLeader {
 /** What a frame weighs in memory while it waits to be sent, roughly: 8 bytes a number. */
 export function bytesOfFromNode(frame: FromNode): number {
   const { hello, heartbeat, told, watch, unwatch } = frame;
-  let numbers = (heartbeat?.seqs.length ?? 0) * 2 + (told?.seqs.length ?? 0) * 6;
+  let numbers = (heartbeat?.seqs.length ?? 0) * 2 + (told?.seqs.length ?? 0) * 7;
   numbers += (watch?.length ?? 0) + (unwatch?.length ?? 0);
   const text = hello === undefined ? 0 : hello.name.length + hello.types.join().length;
   return FRAME_BYTES + text + numbers * 8;
@@ -99,6 +103,7 @@ export function bytesOfFromNode(frame: FromNode): number {
 
 export function bytesOfFromLeader(frame: Omit<FromLeader, 'number'>): number {
   let numbers = (frame.grants?.seqs.length ?? 0) * 4 + (frame.ended?.seqs.length ?? 0) * 2;
+  numbers += (frame.recall?.seqs.length ?? 0) * 2;
   for (const { seqs } of frame.aborts ?? []) numbers += seqs.length * 2;
   return FRAME_BYTES + numbers * 8;
 }
@@ -123,10 +128,11 @@ function faultOfHeartbeat(heartbeat: Heartbeat | Heartbeat__Output): Fault {
 }
 
 function faultOfTold(told: Told | Told__Output): Fault {
-  const { number, seqs, leaseSeqs, settledAs, nextLeaseSeqs, attempts, runAtMs } = told;
+  const { number, seqs, leaseSeqs, settledAs, nextLeaseSeqs, attempts, runAtMs, runMs } = told;
   const fault =
     faultOfNumbers('told.number', [number]) ??
     faultOfLengths('told', seqs, [leaseSeqs, settledAs, nextLeaseSeqs, attempts, runAtMs]) ??
+    (runMs.length === 0 ? undefined : faultOfLengths('told', seqs, [runMs])) ??
     faultOfNumbers('told.seqs', seqs) ??
     faultOfCodes('told.settled_as', settledAs, SettledAs.RELEASED);
   if (fault !== undefined) return fault;
@@ -143,12 +149,16 @@ function faultOfGrants({ seqs, leaseSeqs, attempts, losses }: Grants | Grants__O
 }
 
 function faultOfAborts(aborts: readonly (Aborts | Aborts__Output)[]): Fault {
-  for (const { seqs, leaseSeqs } of aborts) {
-    const fault =
-      faultOfLengths('aborts', seqs, [leaseSeqs]) ?? faultOfNumbers('aborts.seqs', seqs);
+  for (const leases of aborts) {
+    const fault = faultOfLeases('aborts', leases);
     if (fault !== undefined) return fault;
   }
   return undefined;
+}
+
+function faultOfLeases(field: string, leases: Recall | Recall__Output): Fault {
+  const { seqs, leaseSeqs } = leases;
+  return faultOfLengths(field, seqs, [leaseSeqs]) ?? faultOfNumbers(`${field}.seqs`, seqs);
 }
 
 function faultOfEnded({ seqs, codes }: Ended | Ended__Output): Fault {

@@ -1,6 +1,6 @@
 /** Why a running task is told to stop; what it does after that decides nothing but its own grace. */
 export class Interruption extends Error {
-  readonly code: 'cancelled' | 'timeout' | 'lease_lost' | 'draining';
+  readonly code: 'cancelled' | 'timeout' | 'lease_lost' | 'draining' | 'recalled';
   constructor(code: Interruption['code']) {
     super(INTERRUPTIONS[code]);
     this.name = 'Interruption';
@@ -13,6 +13,7 @@ const INTERRUPTIONS = {
   timeout: 'the task ran longer than its timeout_ms',
   lease_lost: 'the node could not renew its lease',
   draining: 'the node is shutting down',
+  recalled: 'another node had a free slot before this one',
 } as const;
 
 /**

@@ -81,4 +81,6 @@ export interface WorkerMetricsPort {
 /** A settlement with the lease it was made under, as the leader is told. */
 export interface ToldSettlement extends Settlement {
   readonly leaseSeq: number;
+  /** Milliseconds from the start of what completed to its end; -1 for the rest. */
+  readonly runMs: number;
 }

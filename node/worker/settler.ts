@@ -265,7 +265,7 @@ export class Settler {
     for (const item of items) {
       const settlement = bySeq.get(item.seq);
       if (settlement === undefined) stale.push(item);
-      else accepted.push({ ...settlement, leaseSeq: item.leaseSeq });
+      else accepted.push({ ...settlement, leaseSeq: item.leaseSeq, runMs: runMsOf(item) });
     }
     if (stale.length > 0) {
       this.deps.metrics.staleOutcomes(stale.length);
@@ -274,6 +274,10 @@ export class Settler {
     this.deps.metrics.tasksFinished(factsOf(items, bySeq));
     this.deps.onSettled(accepted, stale);
   }
+}
+
+function runMsOf({ outcome, startedMs, finishedMs }: Finished): number {
+  return outcome.kind === 'completed' && startedMs !== null ? finishedMs - startedMs : -1;
 }
 
 const STATUS_OF = { 1: 'COMPLETED', 2: 'FAILED', 3: 'CANCELLED', 4: 'SKIPPED' } as const;

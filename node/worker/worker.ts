@@ -1,7 +1,7 @@
 import { fullJitterMs } from '../base/backoff.ts';
 import type { Clock, Rng } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
-import { AbortReason, type Aborts, type Grants } from '../core/messages.ts';
+import { AbortReason, type Aborts, type Grants, type Recall } from '../core/messages.ts';
 import { interrupted, type Executor, type Outcome } from './executor.ts';
 import { Halt, Interruption } from './halt.ts';
 import type { LeaseStorePort, LogPort, ToldSettlement, Work, WorkerMetricsPort } from './ports.ts';
@@ -135,6 +135,16 @@ export class Worker {
       if (lease !== undefined && lease.leaseSeq === aborts.leaseSeqs[at]) {
         this.interrupt(lease, code);
       }
+    }
+  }
+
+  /** Hands back what has not begun; what runs, runs on. */
+  recall({ seqs, leaseSeqs }: Recall): void {
+    for (const [at, seq] of seqs.entries()) {
+      const lease = this.held.get(seq);
+      if (lease === undefined || lease.leaseSeq !== leaseSeqs[at]) continue;
+      const hasWaited = this.slotQueue.delete(lease) || this.fetchQueue.delete(lease);
+      if (hasWaited) this.handBack(lease, 'recalled');
     }
   }
 

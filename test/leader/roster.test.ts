@@ -29,7 +29,7 @@ describe('the roster of a leader', () => {
 
   const told = {
     ...{ number: 3, seqs: [1], leaseSeqs: [1], settledAs: [1] as const, nextLeaseSeqs: [0] },
-    ...{ attempts: [1], runAtMs: [0] },
+    ...{ attempts: [1], runAtMs: [0], runMs: [1] },
   };
 
   // Seen to fail with an acknowledgement of what is handed to nobody.

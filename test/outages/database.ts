@@ -138,7 +138,10 @@ async function whenBack(rig: Rig, signal: AbortSignal): Promise<number> {
   throw new Error('the server did not come back');
 }
 
-/** Half of the work takes 8 to 20 s, half of it less than one. */
+/**
+ * Work that takes 8 to 20 s, and before it work that ends within the outage: at the return there are
+ * outcomes to settle.
+ */
 function longAndShort(): FlowOptions['group'] {
   const between = (min: number, max: number): number =>
     Math.round(min + Math.random() * (max - min));
@@ -146,6 +149,6 @@ function longAndShort(): FlowOptions['group'] {
   return (prefix) => [
     task(`${prefix}-a`, between(8000, 20_000)),
     { ...task(`${prefix}-b`, between(100, 900)), dependencies: [`${prefix}-a`] },
-    task(`${prefix}-c`, between(100, 900)),
+    { ...task(`${prefix}-c`, between(1500, 4000)), priority: 1 },
   ];
 }

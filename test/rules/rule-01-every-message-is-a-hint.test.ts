@@ -180,7 +180,8 @@ describe('rule 1: every message is a hint', () => {
 
   it('a node tells again on each stream what nobody has acknowledged, and then no more', () => {
     const teller = new Teller();
-    const outcome = { settledAs: SettledAs.COMPLETED, nextLeaseSeq: 0, attempt: 1, runAtMs: 0 };
+    const end = { settledAs: SettledAs.COMPLETED, nextLeaseSeq: 0, attempt: 1 };
+    const outcome = { ...end, runAtMs: 0, runMs: 1 };
     const first = teller.tell([{ seq: 1, leaseSeq: 1, ...outcome }]);
     const second = teller.tell([{ seq: 2, leaseSeq: 1, ...outcome }]);
     teller.acknowledge(first.number);

@@ -120,6 +120,7 @@ describe('rule 18: a node that cannot renew', () => {
         outageSinceMs: undefined,
         accept: () => undefined,
         abort: () => undefined,
+        recall: () => undefined,
         markStarted: () => Promise.resolve(),
         interruptAll: () => {
           abortedMs = Math.min(abortedMs, clock.nowMs);

@@ -92,6 +92,9 @@ export class ModelNode implements WorkerPort {
     }
   }
 
+  /** Its slots are as many as its leases: nothing waits. */
+  recall(): void {}
+
   interruptAll(): void {
     for (const lease of this.held.values()) lease.stop = true;
   }
@@ -124,7 +127,7 @@ export class ModelNode implements WorkerPort {
     const asked = lease.stop ? SettledAs.RELEASED : ran;
     const settled = database.settle(this.nodeId, seq, leaseSeq, asked, delayMs);
     this.held.delete(seq);
-    if (settled !== undefined) this.contact.tell([{ seq, leaseSeq, ...settled }]);
+    if (settled !== undefined) this.contact.tell([{ seq, leaseSeq, ...settled, runMs: -1 }]);
   }
 }
 

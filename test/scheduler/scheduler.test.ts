@@ -41,17 +41,6 @@ describe('the scheduler', () => {
       expect(bench.settle(7, 1, 1, SettledAs.COMPLETED).leased).to.deep.equal([5]);
     });
 
-    it('save quick tasks, of which 20 ms may wait behind each that runs', () => {
-      const quick = { hasDuration: true, expectedMs: 10 };
-      const bench = new Bench().join(7, 2);
-      bench.load({ seq: 1, hasDuration: true, expectedMs: 900 }, { seq: 2, ...quick });
-      bench.grant();
-      bench.load(...[3, 4, 5, 6, 7].map((seq) => ({ seq, ...quick })), { seq: 8, type: 1 });
-      expect(bench.leased, 'behind the quick one').to.deep.equal([3, 4]);
-      bench.grant();
-      expect(bench.settle(7, 2, 1, SettledAs.COMPLETED).leased).to.deep.equal([5]);
-    });
-
     it('and a type that nobody can run blocks nobody behind it', () => {
       const bench = new Bench().load({ seq: 1, type: 9, priority: 1 }, { seq: 2, type: 1 });
       expect(bench.join(7, 5, [1]).leased).to.deep.equal([2]);

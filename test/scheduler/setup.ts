@@ -95,8 +95,9 @@ export function tell(outcome: {
   readonly leaseSeq: number;
   readonly settledAs: SettledAs;
   readonly runAtMs?: number;
+  readonly runMs?: number;
 }): Told {
-  const { seq, leaseSeq, settledAs, runAtMs = 0 } = outcome;
+  const { seq, leaseSeq, settledAs, runAtMs = 0, runMs = -1 } = outcome;
   const isQueued = settledAs === SettledAs.RETRY || settledAs === SettledAs.RELEASED;
   return {
     number: 1,
@@ -106,5 +107,6 @@ export function tell(outcome: {
     nextLeaseSeqs: [isQueued ? leaseSeq + 1 : 0],
     attempts: [settledAs === SettledAs.RELEASED ? 0 : 1],
     runAtMs: [runAtMs],
+    runMs: [runMs],
   };
 }

@@ -106,6 +106,7 @@ export function setup({ sinceRegisteredMs = 0 } = {}) {
       },
       accept: (grants: Grants) => calls.push(`accept ${grants.seqs.join()}`),
       abort: ({ seqs }) => calls.push(`abort ${seqs.join()}`),
+      recall: ({ seqs }) => calls.push(`recall ${seqs.join()}`),
       interruptAll: (code) => calls.push(`interruptAll ${code}`),
       markStarted: () => {
         calls.push('markStarted');
@@ -139,4 +140,5 @@ export const outcome = (seq: number) => ({
   nextLeaseSeq: 0,
   attempt: 0,
   runAtMs: 0,
+  runMs: 1,
 });

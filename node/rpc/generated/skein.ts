@@ -10,6 +10,7 @@ import type { Heartbeat as _skein_v1_Heartbeat, Heartbeat__Output as _skein_v1_H
 import type { HeartbeatAnswer as _skein_v1_HeartbeatAnswer, HeartbeatAnswer__Output as _skein_v1_HeartbeatAnswer__Output } from './skein/v1/HeartbeatAnswer.ts';
 import type { Hello as _skein_v1_Hello, Hello__Output as _skein_v1_Hello__Output } from './skein/v1/Hello.ts';
 import type { PeerClient as _skein_v1_PeerClient, PeerDefinition as _skein_v1_PeerDefinition } from './skein/v1/Peer.ts';
+import type { Recall as _skein_v1_Recall, Recall__Output as _skein_v1_Recall__Output } from './skein/v1/Recall.ts';
 import type { Told as _skein_v1_Told, Told__Output as _skein_v1_Told__Output } from './skein/v1/Told.ts';
 
 type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> = {
@@ -28,6 +29,7 @@ export interface ProtoGrpcType {
       HeartbeatAnswer: MessageTypeDefinition<_skein_v1_HeartbeatAnswer, _skein_v1_HeartbeatAnswer__Output>
       Hello: MessageTypeDefinition<_skein_v1_Hello, _skein_v1_Hello__Output>
       Peer: SubtypeConstructor<typeof grpc.Client, _skein_v1_PeerClient> & { service: _skein_v1_PeerDefinition }
+      Recall: MessageTypeDefinition<_skein_v1_Recall, _skein_v1_Recall__Output>
       Told: MessageTypeDefinition<_skein_v1_Told, _skein_v1_Told__Output>
     }
   }

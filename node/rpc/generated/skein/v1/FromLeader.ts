@@ -4,6 +4,7 @@ import type { Grants as _skein_v1_Grants, Grants__Output as _skein_v1_Grants__Ou
 import type { Aborts as _skein_v1_Aborts, Aborts__Output as _skein_v1_Aborts__Output } from '../../skein/v1/Aborts.ts';
 import type { HeartbeatAnswer as _skein_v1_HeartbeatAnswer, HeartbeatAnswer__Output as _skein_v1_HeartbeatAnswer__Output } from '../../skein/v1/HeartbeatAnswer.ts';
 import type { Ended as _skein_v1_Ended, Ended__Output as _skein_v1_Ended__Output } from '../../skein/v1/Ended.ts';
+import type { Recall as _skein_v1_Recall, Recall__Output as _skein_v1_Recall__Output } from '../../skein/v1/Recall.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface FromLeader {
@@ -15,6 +16,7 @@ export interface FromLeader {
   'toldThrough'?: (number | string | Long);
   'ended'?: (_skein_v1_Ended | null);
   'goodbye'?: (boolean);
+  'recall'?: (_skein_v1_Recall | null);
 }
 
 export interface FromLeader__Output {
@@ -26,4 +28,5 @@ export interface FromLeader__Output {
   'toldThrough': (number);
   'ended': (_skein_v1_Ended__Output | null);
   'goodbye': (boolean);
+  'recall': (_skein_v1_Recall__Output | null);
 }

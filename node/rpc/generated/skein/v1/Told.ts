@@ -10,6 +10,7 @@ export interface Told {
   'nextLeaseSeqs'?: (number)[];
   'attempts'?: (number)[];
   'runAtMs'?: (number | string)[];
+  'runMs'?: (number | string)[];
 }
 
 export interface Told__Output {
@@ -20,4 +21,5 @@ export interface Told__Output {
   'nextLeaseSeqs': (number)[];
   'attempts': (number)[];
   'runAtMs': (number)[];
+  'runMs': (number)[];
 }

@@ -1,0 +1,34 @@
+/**
+ * How long tasks of a type take, learned from those that completed: an exponentially weighted mean, so
+ * that a type that changes its ways is known anew after about 50 tasks. Nobody else remembers it: a new
+ * leader learns it again from its first tasks.
+ */
+export interface Learned {
+  /** Milliseconds; NaN until the first one completed. */
+  meanMs: number;
+  samples: number;
+}
+
+/** The weight of the newest is never below this. */
+const WEIGHT_MIN = 0.02;
+
+export class Durations {
+  private readonly byType = new Map<number, Learned>();
+
+  /** The one record of a type, for whoever reads it often. */
+  of(typeId: number): Learned {
+    let learned = this.byType.get(typeId);
+    if (learned === undefined) {
+      learned = { meanMs: NaN, samples: 0 };
+      this.byType.set(typeId, learned);
+    }
+    return learned;
+  }
+}
+
+export function learn(learned: Learned, runMs: number): void {
+  learned.samples += 1;
+  const weight = Math.max(1 / learned.samples, WEIGHT_MIN);
+  const knownMs = learned.samples === 1 ? runMs : learned.meanMs;
+  learned.meanMs = knownMs + weight * (runMs - knownMs);
+}
