@@ -49,6 +49,11 @@ export class ChaosServer {
     this.watch = guard(STOP_AND_REMOVE, [embedded.home]);
   }
 
+  /** The folder that it lives in. */
+  get home(): string {
+    return this.embedded.home;
+  }
+
   /** Past all proxies; a connection a call, because the server comes and goes. */
   async withClient<T>(use: (client: Client) => Promise<T>, timeoutMs = QUERY_MS): Promise<T> {
     const client = new Client({
