@@ -92,12 +92,15 @@ class Simulation {
     world.heal();
     const limitMs = world.timeline.nowMs + HEAL_LIMIT_MS;
     await this.goOn(() => this.isAllOver || world.timeline.nowMs >= limitMs);
-    const quietMs = world.timeline.nowMs + QUIET_MS;
-    // What a user asked of a node that was frozen may only come now.
-    const isQuiet = (): boolean =>
-      world.timeline.nowMs >= quietMs &&
-      this.isAllOver &&
-      world.living.every(({ lives }) => lives.current !== undefined);
+    let overSinceMs = world.timeline.nowMs;
+    // What a user asked of a node that was frozen may only come now, and then it is not over yet.
+    const isQuiet = (): boolean => {
+      if (!this.isAllOver) overSinceMs = world.timeline.nowMs;
+      return (
+        world.timeline.nowMs >= overSinceMs + QUIET_MS &&
+        world.living.every(({ lives }) => lives.current !== undefined)
+      );
+    };
     await this.goOn(() => isQuiet() || world.timeline.nowMs >= limitMs + HEAL_LIMIT_MS);
     if (!this.isAllOver) this.sayWhatIsStuck();
     this.judgeTheEnd();
