@@ -2,6 +2,7 @@ import { errors, toError } from './base/errors.ts';
 import { toNodeId } from './base/ids.ts';
 import { Elector, type Leadership } from './cluster/elector.ts';
 import { LeaderContact } from './cluster/leader-contact.ts';
+import type { ContactMetricsPort } from './cluster/ports.ts';
 import type { Config } from './config.ts';
 import type { Handler } from './core/handler.ts';
 import { LeaderLoop } from './leader/loop.ts';
@@ -41,7 +42,8 @@ export interface IncarnationDeps {
   readonly termSeen?: number;
 }
 
-export interface IncarnationMetrics extends LeaderMetricsPort, WorkerMetricsPort {
+export interface IncarnationMetrics
+  extends LeaderMetricsPort, WorkerMetricsPort, ContactMetricsPort {
   setTerm(term: number): void;
   setLeader(isLeader: boolean): void;
   electionWon(): void;
@@ -272,11 +274,12 @@ export class Incarnation {
   }
 
   private createContact(facts: LifeFacts): LeaderContact {
-    const { config, log, surroundings } = this.deps;
+    const { config, log, metrics, surroundings } = this.deps;
     const { name, slots, types, simulates, version, incarnation } = facts;
     return new LeaderContact({
       clock: surroundings.clock,
       log,
+      metrics,
       timings: config.timings,
       hello: {
         ...{ nodeId: this.nodeId, incarnation, name, slots, types, simulates, version },

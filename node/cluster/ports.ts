@@ -34,6 +34,10 @@ export interface LockSession {
   readonly ended: Promise<string>;
 }
 
+export interface ContactMetricsPort {
+  heartbeatAnswered(seconds: number): void;
+}
+
 export interface Log {
   debug(message: string, fields?: Readonly<Record<string, unknown>>): void;
   info(message: string, fields?: Readonly<Record<string, unknown>>): void;

@@ -16,6 +16,10 @@ const DURATION_BOUNDS = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200,
 ];
 const COMMIT_BOUNDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+/** A leader is given up after five silent seconds; what is of interest lies far below. */
+const HEARTBEAT_BOUNDS = [
+  0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10,
+];
 const HTTP_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const BATCH_BOUNDS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000];
 
@@ -125,6 +129,12 @@ export class Metrics {
     buckets: COMMIT_BOUNDS,
     registers: [this.registry],
   });
+  private readonly heartbeat = new Histogram({
+    name: 'skein_heartbeat_seconds',
+    help: 'From sending a heartbeat to the leader to its answer.',
+    buckets: HEARTBEAT_BOUNDS,
+    registers: [this.registry],
+  });
   private readonly http = new Histogram({
     name: 'http_request_duration_seconds',
     help: 'From the request to the end of its answer, by route pattern.',
@@ -210,6 +220,10 @@ export class Metrics {
     const label = { statement: this.statements.of(statement) };
     this.commitSize.observe(label, size);
     this.commitSeconds.observe(label, seconds);
+  }
+
+  heartbeatAnswered(seconds: number): void {
+    this.heartbeat.observe(seconds);
   }
 
   /** `route` is the pattern (`/tasks/:id`), never the path. */

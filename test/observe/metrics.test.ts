@@ -70,10 +70,11 @@ describe('the metrics of a node', () => {
       skein_slots_used: 'gauge',
       skein_commit_batch_size: 'histogram',
       skein_commit_seconds: 'histogram',
+      skein_heartbeat_seconds: 'histogram',
       http_request_duration_seconds: 'histogram',
     });
-    expect(declared).to.have.length(18);
-    expect(body.match(/^# HELP /gm)).to.have.length(18);
+    expect(declared).to.have.length(19);
+    expect(body.match(/^# HELP /gm)).to.have.length(19);
     expect(body.endsWith('\n')).to.equal(true);
   });
 
@@ -180,6 +181,20 @@ describe('the metrics of a node', () => {
     expect(samples.get('skein_commit_seconds_count{statement="store.s1"}')).to.equal(1);
     const other = 'http_request_duration_seconds_count{code="200",method="GET",route="other"}';
     expect(samples.get(other)).to.equal(50);
+  });
+});
+
+describe('heartbeats', () => {
+  it('are counted by how long their answers took', async () => {
+    const metrics = new Metrics({ processMetrics: false });
+    for (const seconds of [0.0004, 0.004, 0.199, 12]) metrics.heartbeatAnswered(seconds);
+    const samples = await scrape(metrics);
+    const bucket = (le: string): number | undefined =>
+      samples.get(`skein_heartbeat_seconds_bucket{le="${le}"}`);
+    expect(['0.001', '0.005', '0.15', '0.2', '10', '+Inf'].map(bucket)).to.deep.equal([
+      1, 2, 2, 3, 3, 4,
+    ]);
+    expect(samples.get('skein_heartbeat_seconds_count')).to.equal(4);
   });
 });
 

@@ -109,6 +109,7 @@ describe('rule 18: a node that cannot renew', () => {
       ...{ clock, timings: LAN, onEnded: () => 0, onTerm: () => 0, onBuried: () => 0 },
       ...{ setLinkHealthy: () => undefined, observeTerm: () => undefined },
       log: { debug: () => 0, info: () => 0, warn: () => 0, error: () => 0 },
+      metrics: { heartbeatAnswered: () => undefined },
       hello: {
         ...{ nodeId: 1, incarnation: 'i', name: 'node-1', slots: 1 },
         ...{ types: [], simulates: false, version: '1' },

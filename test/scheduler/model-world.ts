@@ -53,6 +53,7 @@ export class ModelNode implements WorkerPort {
     this.contact = new LeaderContact({
       clock: world.clock,
       log: QUIET,
+      metrics: { heartbeatAnswered: () => undefined },
       timings: LAN,
       hello: { ...hello, types: ['work'], simulates: false, version: '1' },
       registeredMs: world.clock.nowMs,

@@ -29,6 +29,7 @@ const METRICS = {
   setTerm: () => undefined,
   setLeader: () => undefined,
   electionWon: () => undefined,
+  heartbeatAnswered: () => undefined,
 };
 const API_STATEMENT_MS = 3000;
 const REGISTER_PAUSE_MS = 300;

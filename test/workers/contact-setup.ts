@@ -73,10 +73,12 @@ export function setup({ sinceRegisteredMs = 0 } = {}) {
   const line = (level: string) => (message: string) => {
     if (level === 'warn' || level === 'error') calls.push(`${level}: ${message}`);
   };
+  const answerSeconds: number[] = [];
   const outage: { sinceMs: number | undefined } = { sinceMs: undefined };
   const contact = new LeaderContact({
     clock,
     log: { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') },
+    metrics: { heartbeatAnswered: (seconds) => answerSeconds.push(seconds) },
     timings: LAN,
     hello: {
       nodeId: 1,
@@ -128,7 +130,7 @@ export function setup({ sinceRegisteredMs = 0 } = {}) {
     inventory = { seqs, leaseSeqs: seqs.map(() => 1) };
   };
   const count = (call: string): number => calls.filter((one) => one === call).length;
-  return { clock, contact, streams, calls, renewal, follow, hold, count, outage };
+  return { clock, contact, streams, calls, renewal, follow, hold, count, outage, answerSeconds };
 }
 
 export const GRANTS: Grants = { seqs: [1], leaseSeqs: [1], attempts: [0], losses: [0] };

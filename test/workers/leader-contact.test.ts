@@ -295,6 +295,21 @@ describe('the contact with the leader', () => {
   });
 
   // Seen to fail without isRenewing.
+  // Seen to fail with the answered heartbeat alone, and with the time of the last one for all.
+  it('says how long answers took, also of the heartbeats before the answered one', async () => {
+    const { clock, contact, follow, answerSeconds } = setup();
+    contact.start();
+    const stream = follow(1);
+    await clock.advance(LAN.renewMs);
+    await clock.advance(250);
+    stream.say(1, { answer: { number: 2, renewed: true } });
+    stream.say(1, { answer: { number: 2, renewed: true } });
+    expect(stream.heartbeats).to.have.length(2);
+    expect(answerSeconds).to.have.length(2);
+    expect(answerSeconds[0]).to.be.closeTo((answerSeconds[1] ?? 0) + 1, 0.11);
+    await contact.stop();
+  });
+
   it('has one renewal of its own under way at a time', async () => {
     const { contact, clock, renewal } = setup();
     renewal.answer = () => new Promise(() => undefined);
