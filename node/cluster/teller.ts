@@ -55,14 +55,25 @@ export class Teller {
 }
 
 function toColumns(number: number, outcomes: readonly ToldOutcome[]): Told {
-  return {
+  const column = (): number[] => new Array<number>(outcomes.length);
+  const told = {
     number,
-    seqs: outcomes.map((outcome) => outcome.seq),
-    leaseSeqs: outcomes.map((outcome) => outcome.leaseSeq),
-    settledAs: outcomes.map((outcome) => outcome.settledAs),
-    nextLeaseSeqs: outcomes.map((outcome) => outcome.nextLeaseSeq),
-    attempts: outcomes.map((outcome) => outcome.attempt),
-    runAtMs: outcomes.map((outcome) => outcome.runAtMs),
-    runMs: outcomes.map((outcome) => outcome.runMs),
+    seqs: column(),
+    leaseSeqs: column(),
+    settledAs: new Array<SettledAs>(outcomes.length),
+    nextLeaseSeqs: column(),
+    attempts: column(),
+    runAtMs: column(),
+    runMs: column(),
   };
+  for (const [at, outcome] of outcomes.entries()) {
+    told.seqs[at] = outcome.seq;
+    told.leaseSeqs[at] = outcome.leaseSeq;
+    told.settledAs[at] = outcome.settledAs;
+    told.nextLeaseSeqs[at] = outcome.nextLeaseSeq;
+    told.attempts[at] = outcome.attempt;
+    told.runAtMs[at] = outcome.runAtMs;
+    told.runMs[at] = outcome.runMs;
+  }
+  return told;
 }

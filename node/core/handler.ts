@@ -23,8 +23,11 @@ export interface HandlerContext {
 
 export interface Handler {
   readonly type: string;
-  /** Its answer is the task's result (JSON, 256 KiB at most); a throw fails the attempt. */
-  run(task: TaskInput, context: HandlerContext): Promise<unknown>;
+  /**
+   * Its answer, or what its promise resolves to, is the task's result (JSON, 256 KiB at most); a throw
+   * fails the attempt.
+   */
+  run(task: TaskInput, context: HandlerContext): unknown;
 }
 
 /** A failure that no further attempt can mend: the task ends FAILED at once. */

@@ -114,6 +114,7 @@ export class Metrics {
   );
   private readonly slots = this.gauge('skein_slots', 'Tasks that this node may run at once.');
   private readonly slotsUsed = this.gauge('skein_slots_used', 'Tasks that this node runs.');
+  private readonly slotCounts = { total: 0, used: 0 };
 
   private readonly commitSize = new Histogram({
     name: 'skein_commit_batch_size',
@@ -210,9 +211,10 @@ export class Metrics {
     this.elections.inc();
   }
 
+  /** Called twice a task: the gauges take it over when they are scraped. */
   setSlots(total: number, used: number): void {
-    this.slots.set(total);
-    this.slotsUsed.set(used);
+    this.slotCounts.total = total;
+    this.slotCounts.used = used;
   }
 
   /** `statement` is the name of a prepared statement, never its text. */
@@ -233,6 +235,8 @@ export class Metrics {
 
   /** The exposition for a scrape. */
   async render(): Promise<{ readonly contentType: string; readonly body: string }> {
+    this.slots.set(this.slotCounts.total);
+    this.slotsUsed.set(this.slotCounts.used);
     const text = await this.registry.metrics();
     const body = [text, this.duration.expose(), this.queueing.expose()].join('\n');
     return { contentType: this.registry.contentType, body };

@@ -78,30 +78,30 @@ export class Executor {
     this.deps = deps;
   }
 
-  /** Never rejects. */
-  async execute(run: Run): Promise<Outcome> {
+  /**
+   * At once where the handler needs no promise, and most of what is quick does not: a chain of them for
+   * each task cost more than all else that a node does for it. What is promised never rejects.
+   */
+  execute(run: Run): Outcome | Promise<Outcome> {
     const { work, halt } = run;
     const handler = this.deps.handlers.get(work.type);
-    const isSimulated = handler === undefined && this.canSimulate(work);
-    if (handler === undefined && !isSimulated) {
+    if (handler === undefined && !this.canSimulate(work)) {
       return released('no_handler', `this node has no handler for the type ${work.type}`);
     }
     if (halt.reason !== undefined) return this.classify(run, halt.reason);
-    const cancelTimeout =
-      work.timeoutMs === null
-        ? undefined
-        : this.deps.clock.after(work.timeoutMs, () => {
-            halt.interrupt('timeout');
-          });
+    if (handler === undefined) return this.executeSlowly(run, () => this.simulate(work, halt));
+    if (run.losses > 0) {
+      const { attempt, leaseSeq } = run;
+      return this.executeSlowly(run, () =>
+        this.deps.isolation.run(work, attempt, leaseSeq, halt.signal),
+      );
+    }
     try {
-      const result = isSimulated
-        ? await this.simulate(work, halt)
-        : await this.runHandler(run, handler as Handler);
-      return { kind: 'completed', result };
+      const answer = handler.run(toInput(work), this.contextOf(run));
+      if (!isPromise(answer)) return { kind: 'completed', result: toResult(answer) };
+      return this.executeSlowly(run, async () => toResult(await this.heeded(run, answer)));
     } catch (thrown) {
       return this.classify(run, toError(thrown));
-    } finally {
-      cancelTimeout?.();
     }
   }
 
@@ -123,13 +123,27 @@ export class Executor {
     return '{"simulated":true}';
   }
 
-  private async runHandler(run: Run, handler: Handler): Promise<string> {
-    const { work, attempt, leaseSeq, halt } = run;
-    if (run.losses > 0) {
-      return this.deps.isolation.run(work, attempt, leaseSeq, halt.signal);
+  /** Under the task's own time limit, and with whatever is thrown turned into an outcome. */
+  private async executeSlowly(run: Run, begin: () => Promise<string>): Promise<Outcome> {
+    const { work, halt } = run;
+    const cancelTimeout =
+      work.timeoutMs === null
+        ? undefined
+        : this.deps.clock.after(work.timeoutMs, () => {
+            halt.interrupt('timeout');
+          });
+    try {
+      return { kind: 'completed', result: await begin() };
+    } catch (thrown) {
+      return this.classify(run, toError(thrown));
+    } finally {
+      cancelTimeout?.();
     }
+  }
+
+  private contextOf({ attempt, leaseSeq, halt }: Run): HandlerContext {
     const { clock } = this.deps;
-    const context: HandlerContext = {
+    return {
       get signal() {
         return halt.signal;
       },
@@ -137,11 +151,10 @@ export class Executor {
       fencingToken: leaseSeq,
       sleep: (ms) => clock.sleep(ms, halt.signal),
     };
-    return toResult(await this.heeded(run, Promise.resolve(handler.run(toInput(work), context))));
   }
 
   /** What a handler does, until it has been interrupted for so long that it is left behind. */
-  private heeded(run: Run, running: Promise<unknown>): Promise<unknown> {
+  private heeded(run: Run, running: PromiseLike<unknown>): Promise<unknown> {
     const { halt, work } = run;
     this.runningHere += 1;
     return new Promise((resolve, reject) => {
@@ -194,6 +207,14 @@ export class Executor {
     const delayMs = isFixed ? baseMs : fullJitterMs({ baseMs, maxMs }, attempt, this.deps.rng);
     return { kind: 'failed', error: taskError, delayMs };
   }
+}
+
+function isPromise(answer: unknown): answer is PromiseLike<unknown> {
+  return (
+    typeof answer === 'object' &&
+    answer !== null &&
+    typeof (answer as { readonly then?: unknown }).then === 'function'
+  );
 }
 
 /** What becomes of a task that was told to stop, begun or not: handed back, uncharged. */

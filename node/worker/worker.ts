@@ -289,20 +289,37 @@ export class Worker {
     else if (this.isDraining) this.handBack(lease, 'draining');
     else if (lease.work === undefined || !this.deps.isLeaseSafe()) {
       this.handBack(lease, 'lease_lost');
-    } else if (this.running < this.deps.slots) void this.run(lease, lease.work);
+    } else if (this.running < this.deps.slots) this.run(lease, lease.work);
     else this.slotQueue.add(lease);
   }
 
-  /** Never rejects: an outcome is a value, and the settler keeps what it is given. */
-  private async run(lease: Held, work: Work): Promise<void> {
-    const { clock, executor } = this.deps;
+  private run(lease: Held, work: Work): void {
+    const outcome = lease.losses > 0 ? this.runAgain(lease, work) : this.execute(lease, work, 0);
+    if (!(outcome instanceof Promise)) {
+      this.settle(lease, outcome);
+      return;
+    }
     this.takeSlots(1);
-    const deaths = lease.losses > 0 ? await this.deathsOf(lease.seq) : 0;
-    lease.startedMs = clock.monotonicMs();
-    const outcome = await executor.execute({ ...lease, work, deaths });
-    this.settle(lease, outcome);
-    this.takeSlots(-1);
-    // One that is handed back takes no slot: the next in the queue may have it.
+    void outcome.then((known) => {
+      this.settle(lease, known);
+      this.takeSlots(-1);
+      this.fillSlots();
+    });
+  }
+
+  private execute(lease: Held, work: Work, deaths: number): Outcome | Promise<Outcome> {
+    lease.startedMs = this.deps.clock.monotonicMs();
+    const { attempt, leaseSeq, losses, halt } = lease;
+    return this.deps.executor.execute({ work, attempt, leaseSeq, losses, deaths, halt });
+  }
+
+  /** Never rejects: an outcome is a value, and the settler keeps what it is given. */
+  private async runAgain(lease: Held, work: Work): Promise<Outcome> {
+    return this.execute(lease, work, await this.deathsOf(lease.seq));
+  }
+
+  /** One that is handed back or ends at once takes no slot: the next in the queue may have it. */
+  private fillSlots(): void {
     for (const next of this.slotQueue) {
       if (this.running >= this.deps.slots) return;
       this.slotQueue.delete(next);

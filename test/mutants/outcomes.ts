@@ -78,9 +78,8 @@ export const OUTCOMES: readonly Mutant[] = [
     name: 'stale-outcome-told',
     rule: 'rule 3',
     file: 'node/worker/settler.ts',
-    find: 'return accepted.map((seq) => ({',
-    replace:
-      'return items.map(({ seq }) => accepted.find((one) => one === seq) ?? seq).map((seq) => ({',
+    find: 'return accepted.map(toCompleted);',
+    replace: 'return [...new Set([...accepted, ...done.seqs])].map(toCompleted);',
     why: 'A success under a lease that is over releases the children of its task.',
     killedBy: [
       {

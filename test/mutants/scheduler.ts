@@ -159,6 +159,47 @@ export const SCHEDULING: readonly Mutant[] = [
     ],
   },
   {
+    name: 'ahead-before-it-is-measured',
+    rule: 'F26',
+    file: 'node/core/members.ts',
+    find: 'return ms <= QUICK_MS ? Math.max(ms, QUICK_MS_MIN) : 0;',
+    replace: 'return ms > QUICK_MS ? 0 : Math.max(ms || 0, QUICK_MS_MIN);',
+    why: 'Tasks of a type that nobody has measured wait behind a busy slot, for as long as it takes.',
+    killedBy: [
+      {
+        test: 'test/scheduler/send-ahead.test.ts',
+        grep: 'are of types that were measured, and none before',
+      },
+    ],
+  },
+  {
+    name: 'never-recalled',
+    rule: 'F26',
+    file: 'node/core/scheduler.ts',
+    find: 'if (members.recallDueMs > state.nowMs) return;',
+    replace: 'if (members.recallDueMs >= state.nowMs - 86_400_000) return;',
+    why: 'What was sent ahead waits behind a task that turned out long, while another node is idle.',
+    killedBy: [
+      {
+        test: 'test/scheduler/send-ahead.test.ts',
+        grep: 'when they have waited for 30 ms and another node has a free slot',
+      },
+    ],
+  },
+  {
+    name: 'recall-of-another-lease',
+    rule: 'rule 4',
+    file: 'node/worker/worker.ts',
+    find: 'if (lease === undefined || lease.leaseSeq !== leaseSeqs[at]) continue;',
+    replace: 'if (lease === undefined) continue;',
+    killedBy: [
+      {
+        test: 'test/workers/worker.test.ts',
+        grep: 'hands back what waits when it is asked to, under the very lease, and lets the rest run',
+      },
+    ],
+  },
+  {
     name: 'leased-beyond-the-slots',
     rule: 'F26',
     file: 'node/core/members.ts',
