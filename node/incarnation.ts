@@ -2,7 +2,7 @@ import { errors, toError } from './base/errors.ts';
 import { toNodeId } from './base/ids.ts';
 import { Elector, type Leadership } from './cluster/elector.ts';
 import { LeaderContact } from './cluster/leader-contact.ts';
-import type { ContactMetricsPort } from './cluster/ports.ts';
+import type { HeartbeatMetricsPort } from './cluster/ports.ts';
 import type { Config } from './config.ts';
 import type { Handler } from './core/handler.ts';
 import { LeaderLoop } from './leader/loop.ts';
@@ -43,7 +43,7 @@ export interface IncarnationDeps {
 }
 
 export interface IncarnationMetrics
-  extends LeaderMetricsPort, WorkerMetricsPort, ContactMetricsPort {
+  extends LeaderMetricsPort, WorkerMetricsPort, HeartbeatMetricsPort {
   setTerm(term: number): void;
   setLeader(isLeader: boolean): void;
   electionWon(): void;
@@ -323,6 +323,7 @@ export class Incarnation {
       clock,
       rng,
       log,
+      metrics,
       timings,
       self: { nodeId: toNodeId(this.nodeId), name, grpcAddress, httpUrl },
       openLockSession: surroundings.lockSessions(incarnation, timings, this.anchor),

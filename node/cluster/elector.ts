@@ -14,7 +14,7 @@ import type {
 import { INITIAL, roleOf, step, trustedUntilMs } from '../core/election.ts';
 import type { ElectionState } from '../core/election.ts';
 import type { Timings } from '../core/timings.ts';
-import type { LockSession, Log, SelfIdentity } from './ports.ts';
+import type { HeartbeatMetricsPort, LockSession, Log, SelfIdentity } from './ports.ts';
 
 /**
  * The elector of one node: it stands for election, and while it leads it proves again and again
@@ -39,6 +39,7 @@ export interface ElectorDeps {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly log: Log;
+  readonly metrics: HeartbeatMetricsPort;
   readonly timings: Timings;
   readonly self: SelfIdentity;
   /** A session not yet opened; every call gives a new one. */
@@ -193,11 +194,12 @@ export class Elector {
         }));
         return;
       case 'send-heartbeat':
-        this.#ask(effect.session, async (session, sentAtMs) => ({
-          kind: 'heartbeat-answered',
-          sentAtMs,
-          view: await session.readTerm(),
-        }));
+        this.#ask(effect.session, async (session, sentAtMs) => {
+          const view = await session.readTerm();
+          const { clock, metrics } = this.#deps;
+          metrics.heartbeatAnswered('lock', (clock.monotonicMs() - sentAtMs) / 1000);
+          return { kind: 'heartbeat-answered', sentAtMs, view };
+        });
         return;
       case 'announce-gain':
         this.#announceGain(effect.term);

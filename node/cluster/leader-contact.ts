@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
 import type { Aborts, FromLeader, FromNode, Grants, Hello, Recall } from '../core/messages.ts';
 import type { Timings } from '../core/timings.ts';
-import type { ContactMetricsPort, Log } from './ports.ts';
+import type { HeartbeatMetricsPort, Log } from './ports.ts';
 import { Teller, type ToldOutcome } from './teller.ts';
 
 /**
@@ -25,7 +25,7 @@ import { Teller, type ToldOutcome } from './teller.ts';
 export interface LeaderContactDeps {
   readonly clock: Clock;
   readonly log: Log;
-  readonly metrics: ContactMetricsPort;
+  readonly metrics: HeartbeatMetricsPort;
   readonly timings: Timings;
   readonly hello: Omit<Hello, 'termSeen'>;
   /** When the node asked to be registered: its first lease counts from there. */
@@ -241,7 +241,7 @@ export class LeaderContact {
     for (const [number, atMs] of from.sentAtMs) {
       if (number > answer.number) continue;
       from.sentAtMs.delete(number);
-      metrics.heartbeatAnswered((clock.monotonicMs() - atMs) / 1000);
+      metrics.heartbeatAnswered('lease', (clock.monotonicMs() - atMs) / 1000);
     }
     if (!answer.renewed) this.bury();
     else if (sentAtMs !== undefined) this.renewedAt(sentAtMs);

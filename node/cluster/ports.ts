@@ -34,8 +34,9 @@ export interface LockSession {
   readonly ended: Promise<string>;
 }
 
-export interface ContactMetricsPort {
-  heartbeatAnswered(seconds: number): void;
+export interface HeartbeatMetricsPort {
+  /** `lock`: the leader's, on its lock session; `lease`: a node's, which the leader gathers for a second. */
+  heartbeatAnswered(kind: 'lock' | 'lease', seconds: number): void;
 }
 
 export interface Log {

@@ -101,6 +101,7 @@ export class Ring {
       clock: systemClock,
       rng: systemRng,
       log: silentLog,
+      metrics: { heartbeatAnswered: () => undefined },
       timings,
       self: {
         nodeId: toNodeId(this.members.length + 1),

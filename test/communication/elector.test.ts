@@ -38,10 +38,12 @@ describe('an elector whose database answers late', () => {
       ended: new Promise((resolve) => (end = resolve)),
     };
     let leadership: Leadership | undefined;
+    const answers: number[] = [];
     const quiet = (): void => undefined;
     const elector = new Elector({
       ...{ clock, self, timings: LAN, rng: { random: () => 0.5 } },
       log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+      metrics: { heartbeatAnswered: (_kind, seconds) => answers.push(seconds) },
       openLockSession: () => session,
       schedulerProgressMs: () => clock.monotonicMs(),
       onLeaderSeen: quiet,
@@ -55,12 +57,16 @@ describe('an elector whose database answers late', () => {
     const before = sentMs.length;
     while (sentMs.length === before) await clock.advance(1);
     isSilent = true;
+    const answered = answers.length;
     const sent = sentMs.at(-1) ?? 0;
     await clock.advance(sent + LAN.selfDemoteMs - clock.monotonicMs() - 1);
     expect(leadership?.isTrusted()).to.equal(true);
     await clock.advance(1);
     expect(leadership?.isTrusted()).to.equal(false);
     expect(elector.role).to.equal('follower');
+    // Of those that were answered, the last one late; the silent ones have no length.
+    expect(answers.slice(answered)).to.deep.equal([0.5]);
+    expect(answers.slice(0, answered).every((seconds) => seconds < 0.5)).to.equal(true);
     await elector.stop();
   });
 });

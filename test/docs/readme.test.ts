@@ -133,6 +133,7 @@ async function metricRows(): Promise<readonly (readonly string[])[]> {
     nodes: { alive: 1, draining: 0 },
   });
   metrics.committed('settle', 1, 0);
+  metrics.heartbeatAnswered('lock', 0);
   metrics.httpRequest('GET', '/tasks', 200, 0);
   const { body } = await metrics.render();
   return [...body.matchAll(/^# HELP (\S+) (.+)$/gm)].map(([, name = '', help = '']) => {

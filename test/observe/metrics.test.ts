@@ -187,14 +187,16 @@ describe('the metrics of a node', () => {
 describe('heartbeats', () => {
   it('are counted by how long their answers took', async () => {
     const metrics = new Metrics({ processMetrics: false });
-    for (const seconds of [0.0004, 0.004, 0.199, 12]) metrics.heartbeatAnswered(seconds);
+    for (const seconds of [0.0004, 0.004, 0.199, 12]) metrics.heartbeatAnswered('lock', seconds);
+    metrics.heartbeatAnswered('lease', 0.6);
     const samples = await scrape(metrics);
     const bucket = (le: string): number | undefined =>
-      samples.get(`skein_heartbeat_seconds_bucket{le="${le}"}`);
+      samples.get(`skein_heartbeat_seconds_bucket{kind="lock",le="${le}"}`);
     expect(['0.001', '0.005', '0.15', '0.2', '10', '+Inf'].map(bucket)).to.deep.equal([
       1, 2, 2, 3, 3, 4,
     ]);
-    expect(samples.get('skein_heartbeat_seconds_count')).to.equal(4);
+    expect(samples.get('skein_heartbeat_seconds_count{kind="lock"}')).to.equal(4);
+    expect(samples.get('skein_heartbeat_seconds_sum{kind="lease"}')).to.equal(0.6);
   });
 });
 

@@ -78,7 +78,7 @@ export function setup({ sinceRegisteredMs = 0 } = {}) {
   const contact = new LeaderContact({
     clock,
     log: { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') },
-    metrics: { heartbeatAnswered: (seconds) => answerSeconds.push(seconds) },
+    metrics: { heartbeatAnswered: (_kind, seconds) => answerSeconds.push(seconds) },
     timings: LAN,
     hello: {
       nodeId: 1,
