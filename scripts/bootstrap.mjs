@@ -39,11 +39,11 @@ const COMMANDS = {
   },
   outages: {
     what: 'how long failovers and outages last on real processes (npm run outages -- --help)',
-    run: async () => {
-      await ensureInstalled();
-      await ensureBuilt();
-      await runSource('outages.ts');
-    },
+    run: () => runOnBuild('outages.ts'),
+  },
+  bench: {
+    what: 'how fast it is and what it costs, beside its peers too (npm run bench -- --help)',
+    run: () => runOnBuild('bench.ts'),
   },
   build: {
     what: 'compile to dist/, where the sources have changed; the others do it by themselves',
@@ -80,6 +80,13 @@ async function runSource(file) {
   process.on('SIGTERM', () => child.kill('SIGTERM'));
   const [code] = await once(child, 'exit');
   process.exitCode = code ?? 1;
+}
+
+/** The same, where the nodes that it starts are those of the build. */
+async function runOnBuild(file) {
+  await ensureInstalled();
+  await ensureBuilt();
+  await runSource(file);
 }
 
 async function runTests(kind) {

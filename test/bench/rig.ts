@@ -7,6 +7,8 @@ import { SkeinClient } from '../../node/client/client.ts';
 import { ChaosServer } from '../chaos/server.ts';
 import { startCluster } from '../support/cluster.ts';
 import type { TestCluster } from '../support/cluster.ts';
+import { addHeartbeats, heartbeatsIn } from './heartbeats.ts';
+import type { Heartbeats } from './heartbeats.ts';
 import { cpuOf, cpuOfFamily, rssOf } from './machine.ts';
 
 /**
@@ -17,6 +19,8 @@ export interface RigOptions {
   readonly nodes?: number;
   readonly slots?: number;
   readonly extraFlags?: readonly string[];
+  /** Of postgresql.conf; what is measured for its speed has none. */
+  readonly settings?: Readonly<Record<string, string | number>>;
   /** The node as a built module. */
   readonly main: string;
 }
@@ -25,20 +29,30 @@ export interface RigOptions {
 export interface Cost {
   readonly seconds: number;
   /** CPU seconds by process: `postgres` with all its backends, the leader, and the other nodes. */
-  readonly cpu: { readonly postgres: number; readonly leader: number; readonly others: number };
-  readonly walBytes: number;
-  /** Pages written whole into the log because a checkpoint came before them. */
-  readonly walPages: number;
-  /** Row versions: inserted, updated (and of those without touching an index), deleted. */
-  readonly rows: {
-    readonly inserted: number;
-    readonly updated: number;
-    readonly hot: number;
-    readonly deleted: number;
+  readonly cpu: {
+    readonly postgres: number;
+    readonly leader: number;
+    readonly others: number;
+    /** This process, which brings the load. */
+    readonly client: number;
   };
+  /** Of the log of the database, which holds all that was written. */
+  readonly walBytes: number;
+  /** Undefined where the log of the beginning was gone at the end: a checkpoint came between. */
+  readonly written: Written | undefined;
   /** Bytes, of the largest node afterwards. */
   readonly rss: number;
-  readonly elections: number;
+}
+
+/** As the log has it. */
+export interface Written {
+  /** For pages that are written whole because a checkpoint came before them. */
+  readonly pageBytes: number;
+  /** Row versions: inserted, updated (and of those without touching an index), deleted. */
+  readonly inserted: number;
+  readonly updated: number;
+  readonly hot: number;
+  readonly deleted: number;
 }
 
 const PATIENCE_MS = 900_000;
@@ -50,7 +64,7 @@ export class Rig {
 
   static async start(options: RigOptions): Promise<Rig> {
     const logs = await mkdtemp(path.join(tmpdir(), 'skein-bench-'));
-    const server = await ChaosServer.start();
+    const server = await ChaosServer.start(options.settings);
     try {
       const { nodes = 3, slots = 3, extraFlags = [], main } = options;
       const cluster = await startCluster({
@@ -64,7 +78,9 @@ export class Rig {
         },
         databaseUrl: server.url,
       });
-      return new Rig(server, cluster, logs);
+      const rig = new Rig(server, cluster, logs);
+      await rig.sql((client) => client.query('create extension if not exists pg_walinspect'));
+      return rig;
     } catch (thrown) {
       await server.stop();
       await rm(logs, { recursive: true, force: true });
@@ -108,55 +124,83 @@ export class Rig {
     return this.server.withClient(use, PATIENCE_MS);
   }
 
-  /** Runs it after a checkpoint, and says what it has cost. */
-  async cost(run: () => Promise<number>): Promise<Cost> {
+  async term(): Promise<number> {
+    return (await this.numbers('select term from skein.term'))[0] ?? 0;
+  }
+
+  /** Of all nodes since they began. */
+  async heartbeats(): Promise<Heartbeats> {
+    const texts = this.urls.map(async (url) => {
+      const answer = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(LOOK_UP_MS) });
+      return heartbeatsIn(await answer.text());
+    });
+    return addHeartbeats(await Promise.all(texts));
+  }
+
+  /** Puts the database into the state in which every measurement begins: just after a checkpoint. */
+  async prepare(): Promise<void> {
     await this.sql(async (client) => {
       await client.query('vacuum (analyze) skein.live');
       await client.query('checkpoint');
     });
+  }
+
+  /** Waits until nothing that was submitted after this number is unfinished. */
+  async untilGone(afterSeq: number): Promise<void> {
+    const giveUp = AbortSignal.timeout(PATIENCE_MS);
+    await this.sql(async (client) => {
+      for (;;) {
+        const { rows } = await client.query<{ left: boolean }>(LEFT, [afterSeq]);
+        if (rows[0]?.left === false) return;
+        await systemClock.sleep(LOOK_MS, giveUp);
+      }
+    });
+  }
+
+  /** Runs it, and says what it has cost beside the seconds that it says. */
+  async cost(run: () => Promise<number>): Promise<Cost> {
     const before = await this.reading();
     const seconds = await run();
     const after = await this.reading();
+    if (after.term !== before.term) throw new Error('no figure: a leader was elected meanwhile');
     return {
       seconds,
       cpu: {
         postgres: after.postgres - before.postgres,
         leader: after.leader - before.leader,
         others: after.others - before.others,
+        client: after.client - before.client,
       },
-      walBytes: after.walBytes - before.walBytes,
-      walPages: after.walPages - before.walPages,
-      rows: {
-        inserted: after.inserted - before.inserted,
-        updated: after.updated - before.updated,
-        hot: after.hot - before.hot,
-        deleted: after.deleted - before.deleted,
-      },
+      walBytes: after.lsn - before.lsn,
+      written: await this.written(before.lsn, after.lsn),
       rss: Math.max(...this.cluster.nodes.map(({ pid }) => rssOf(pid))),
-      elections: after.term - before.term,
     };
   }
 
   private async reading() {
     const leader = await this.cluster.leader();
-    const [walBytes = 0, walPages = 0, inserted = 0, updated = 0, hot = 0, deleted = 0, term = 0] =
-      await this.settledNumbers();
+    const [term = 0, lsn = 0] = await this.numbers(READING);
     const cpu = (isLeader: boolean): number =>
       this.cluster.nodes
         .filter(({ name }) => (name === leader) === isLeader)
         .reduce((sum, { pid }) => sum + cpuOf(pid), 0);
+    const { user, system } = process.cpuUsage();
     return {
-      ...{ walBytes, walPages, inserted, updated, hot, deleted, term },
+      ...{ term, lsn },
       postgres: cpuOfFamily(await this.postmaster()),
       leader: cpu(true),
       others: cpu(false),
+      client: (user + system) / 1e6,
     };
   }
 
-  /** A backend tells its counts once a second at most. */
-  private async settledNumbers(): Promise<readonly number[]> {
-    await systemClock.sleep(STATISTICS_MS);
-    return this.numbers(READING);
+  private async written(from: number, to: number): Promise<Written | undefined> {
+    return this.numbers(WRITTEN, [from, to]).then(
+      ([pageBytes = 0, inserted = 0, updated = 0, hot = 0, deleted = 0]) => {
+        return { pageBytes, inserted, updated, hot, deleted };
+      },
+      () => undefined,
+    );
   }
 
   private async postmaster(): Promise<number> {
@@ -165,10 +209,20 @@ export class Rig {
   }
 }
 
-const STATISTICS_MS = 1200;
+const LOOK_UP_MS = 10_000;
+const LOOK_MS = 50;
+const LEFT = 'select exists (select from skein.live where seq > $1) as left';
 const READING = `
-select w.wal_bytes, w.wal_fpi,
-  sum(t.n_tup_ins), sum(t.n_tup_upd), sum(t.n_tup_hot_upd), sum(t.n_tup_del),
-  (select term from skein.term)
-from pg_stat_wal w, pg_stat_user_tables t where t.schemaname = 'skein'
-group by w.wal_bytes, w.wal_fpi`;
+select term, pg_current_wal_flush_lsn() - '0/0'::pg_lsn from skein.term`;
+/**
+ * Between two places in the log. The counters of the tables would not do: a session that falls idle
+ * tells its last counts ten seconds later.
+ */
+const WRITTEN = `
+select sum(fpi_size),
+  sum(count) filter (where type ~ '^Heap/INSERT'),
+  sum(count) filter (where type ~ '^Heap/(HOT_)?UPDATE'),
+  sum(count) filter (where type ~ '^Heap/HOT_UPDATE'),
+  sum(count) filter (where type ~ '^Heap/DELETE')
+from pg_get_wal_stats('0/0'::pg_lsn + $1::numeric, '0/0'::pg_lsn + $2::numeric, true)
+  as s (type, count, count_share, size, size_share, fpi_size)`;

@@ -4,7 +4,10 @@ import path from 'node:path';
 import { Client } from 'pg';
 import { systemClock } from '../../node/base/clock.ts';
 import { openEmbeddedPostgres } from '../../node/store/embedded-postgres.ts';
-import type { EmbeddedPostgres } from '../../node/store/embedded-postgres.ts';
+import type {
+  EmbeddedPostgres,
+  EmbeddedPostgresOptions,
+} from '../../node/store/embedded-postgres.ts';
 import { guard } from '../support/guard.ts';
 import type { Guard } from '../support/guard.ts';
 
@@ -12,6 +15,8 @@ import type { Guard } from '../support/guard.ts';
  * A PostgreSQL of the run's own, on a port that stays, with the durability that it comes with: what is
  * committed must outlive what is done to it here.
  */
+type Settings = NonNullable<EmbeddedPostgresOptions['settings']>;
+
 const QUERY_MS = 5000;
 const GONE_MS = 20_000;
 
@@ -31,20 +36,24 @@ select pid from pg_stat_activity where application_name like 'skein/%' order by 
 export class ChaosServer {
   readonly url: string;
   private embedded: EmbeddedPostgres;
+  private readonly settings: Settings;
   private readonly watch: Guard;
 
-  static async start(): Promise<ChaosServer> {
+  static async start(settings: Settings = {}): Promise<ChaosServer> {
     const home = await mkdtemp(path.join(tmpdir(), 'skein-chaos-pg-'));
-    const embedded = await openEmbeddedPostgres({ home }).catch(async (error: unknown) => {
-      await rm(home, { recursive: true, force: true });
-      throw error;
-    });
+    const embedded = await openEmbeddedPostgres({ home, settings }).catch(
+      async (error: unknown) => {
+        await rm(home, { recursive: true, force: true });
+        throw error;
+      },
+    );
     if (embedded.home !== home) await rm(home, { recursive: true, force: true });
-    return new ChaosServer(embedded);
+    return new ChaosServer(embedded, settings);
   }
 
-  private constructor(embedded: EmbeddedPostgres) {
+  private constructor(embedded: EmbeddedPostgres, settings: Settings) {
     this.embedded = embedded;
+    this.settings = settings;
     this.url = embedded.url;
     this.watch = guard(STOP_AND_REMOVE, [embedded.home]);
   }
@@ -105,7 +114,10 @@ export class ChaosServer {
 
   /** Starts it where it is not running. */
   async open(): Promise<void> {
-    this.embedded = await openEmbeddedPostgres({ home: this.embedded.home });
+    this.embedded = await openEmbeddedPostgres({
+      home: this.embedded.home,
+      settings: this.settings,
+    });
   }
 
   async log(): Promise<string> {

@@ -1,25 +1,44 @@
 import { systemClock } from '../../../node/base/clock.ts';
 import { ndjson, submitNdjson, untilEnded } from '../load.ts';
+import { grouped, onRig } from '../measure.ts';
+import type { Reading, Scenario } from '../measure.ts';
 import { lastSeq, prove } from '../proof.ts';
-import type { Cost, Rig } from '../rig.ts';
+import type { Rig } from '../rig.ts';
 
 /**
  * Tasks that do nothing, all there before the first may run: they wait for one instant, and the time is
  * from that instant to the last end, both by the database's clock.
  */
-export interface Drained extends Cost {
+export const DRAIN: Scenario = {
+  name: 'drain',
+  what: 'tasks that do nothing, all there before the first may run',
+  measure: (options) =>
+    onRig(options, {}, async (rig, round) => [
+      await drain(rig, { tasks: options.tasks, name: `drain-${String(round)}` }),
+    ]),
+};
+
+export interface DrainOptions {
   readonly tasks: number;
+  /** Begins the ids. */
+  readonly name: string;
+  /** Tasks beside these that stay unfinished. */
+  readonly waiting?: number;
+  readonly what?: string;
 }
 
 /** What a submit takes at most, a thousand tasks, and the pause before the instant. */
 const SUBMIT_MS_A_THOUSAND = 60;
-const MARGIN_MS = 4000;
+const MARGIN_MS = 6000;
+/** What the first look at the counters takes, and more. */
+const LOOK_MS = 2500;
 
 const SECONDS = `
 select extract(epoch from max(finished_at)) - $2::float8 / 1000
 from skein.task where seq > $1`;
 
-export async function drain(rig: Rig, tasks: number, name: string): Promise<Drained> {
+export async function drain(rig: Rig, options: DrainOptions): Promise<Reading> {
+  const { tasks, name, waiting = 0, what = `drain of ${grouped(tasks)} tasks` } = options;
   const afterSeq = await lastSeq(rig);
   const atMs = Date.now() + (tasks / 1000) * SUBMIT_MS_A_THOUSAND + MARGIN_MS;
   const run_at = new Date(atMs).toISOString();
@@ -29,20 +48,15 @@ export async function drain(rig: Rig, tasks: number, name: string): Promise<Drai
     first,
     ndjson(tasks, (at) => ({ id: id(at), type: 'noop', run_at })),
   );
+  await rig.prepare();
+  await systemClock.sleep(Math.max(0, atMs - LOOK_MS - Date.now()));
   const cost = await rig.cost(async () => {
     if (Date.now() > atMs) throw new Error('the submit took longer than the tasks waited');
     await systemClock.sleep(atMs - Date.now());
     await untilEnded(rig, id(tasks - 1));
-    await untilGone(rig);
+    await rig.untilGone(afterSeq);
     return (await rig.numbers(SECONDS, [afterSeq, atMs]))[0] ?? NaN;
   });
-  await prove(rig, afterSeq, tasks);
-  return { ...cost, tasks };
-}
-
-const LOOK_MS = 50;
-
-async function untilGone(rig: Rig): Promise<void> {
-  const left = 'select count(*) from (select 1 from skein.live limit 1) as l';
-  while ((await rig.numbers(left))[0] !== 0) await systemClock.sleep(LOOK_MS);
+  await prove(rig, afterSeq, tasks, waiting);
+  return { what, unit: 'tasks/s', value: tasks / cost.seconds, cost: { ...cost, tasks } };
 }

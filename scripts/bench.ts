@@ -1,0 +1,76 @@
+import { fileURLToPath } from 'node:url';
+import { toError } from '../node/base/errors.ts';
+import { SCENARIOS } from '../test/bench/catalogue.ts';
+import { flagsOf } from '../test/bench/flags.ts';
+import type { Flags } from '../test/bench/flags.ts';
+import { jsonOf, textOf } from '../test/bench/report.ts';
+import type { ScenarioReport } from '../test/bench/report.ts';
+
+/**
+ * How fast it is, and what it costs: the built node, three processes, the PostgreSQL that comes with the
+ * packages with its default durability, over REST alone. Every run ends with a proof by SQL that each task
+ * ended once and in order, or there is no figure. Exits with 1 where a scenario has none.
+ */
+const HELP = `npm run bench -- [flags]
+
+  --only NAME[,NAME]  these alone; all of them unless given:
+${SCENARIOS.map(({ name, what }) => `                        ${name.padEnd(11)}${what}`).join('\n')}
+  --runs N            runs that count, after one that does not (5)
+  --tasks N           tasks of a drain; everything else is sized by it (100000)
+  --json              one line of JSON instead of a table of Markdown
+
+Figures are medians with minimum and maximum. CPU is that of whole processes, PostgreSQL with all its own.`;
+
+const INTERRUPTED = 130;
+const BUILT = fileURLToPath(new URL('../dist/node/main.js', import.meta.url));
+
+async function main(): Promise<number> {
+  let flags: Flags;
+  try {
+    flags = flagsOf(
+      process.argv.slice(2),
+      SCENARIOS.map(({ name }) => name),
+    );
+  } catch (thrown) {
+    process.stderr.write(`${toError(thrown).message}\n\n${HELP}\n`);
+    return 2;
+  }
+  if (flags.help) {
+    process.stdout.write(`${HELP}\n`);
+    return 0;
+  }
+  const stopping = stopOnSignals();
+  const reports: ScenarioReport[] = [];
+  for (const { name, measure } of SCENARIOS.filter((one) => flags.only.includes(one.name))) {
+    say(name);
+    try {
+      const measured = await measure({ ...flags, main: BUILT, say, signal: stopping });
+      reports.push({ name, measured, fault: undefined });
+    } catch (thrown) {
+      if (stopping.aborted) return INTERRUPTED;
+      const { message } = toError(thrown);
+      say(`  ${message}`);
+      reports.push({ name, measured: undefined, fault: message });
+    }
+  }
+  process.stdout.write(`${flags.json ? JSON.stringify(jsonOf(reports)) : textOf(reports)}\n`);
+  return reports.every(({ fault }) => fault === undefined) ? 0 : 1;
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** The first signal ends the run with what it has started, the second at once. */
+function stopOnSignals(): AbortSignal {
+  const stopping = new AbortController();
+  const onSignal = (): void => {
+    if (stopping.signal.aborted) process.exit(INTERRUPTED);
+    stopping.abort(new Error('told to stop'));
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return stopping.signal;
+}
+
+process.exitCode = await main();
