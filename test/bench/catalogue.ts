@@ -1,5 +1,20 @@
 import type { Scenario } from './measure.ts';
 import { DRAIN } from './scenarios/drain.ts';
+import { CHAIN, FAN_IN, FAN_OUT, LAYERS } from './scenarios/graphs.ts';
+import { IDLE } from './scenarios/idle.ts';
+import { LATENCY } from './scenarios/latency.ts';
+import { SUBMIT } from './scenarios/submit.ts';
+import { SUSTAINED } from './scenarios/sustained.ts';
 
 /** In the order in which they are run. */
-export const SCENARIOS: readonly Scenario[] = [DRAIN];
+export const SCENARIOS: readonly Scenario[] = [
+  DRAIN,
+  SUBMIT,
+  SUSTAINED,
+  FAN_OUT,
+  FAN_IN,
+  LAYERS,
+  CHAIN,
+  LATENCY,
+  IDLE,
+];
