@@ -121,9 +121,17 @@ export type SchedulerEvent =
 
 /**
  * What to do about it, in the imperative. The leader carries effects out in the order of their kinds
- * here: what must be durable first, then what is sent, then what is told, then what is read.
+ * here: leases that are durable go out at once, for no node should wait for the next commit to hear of
+ * the last; then what must be durable, then what is sent, then what is told, then what is read.
  */
 export type Effect =
+  | {
+      readonly kind: 'send-grants';
+      readonly nodeId: number;
+      readonly grants: Grants;
+      /** The step that wants it sent. */
+      readonly step: number;
+    }
   | {
       readonly kind: 'persist-reclaims';
       readonly nodeId: number;
@@ -151,13 +159,6 @@ export type Effect =
       /** The numbers known; the statement raises them by one and refuses where they differ. */
       readonly leaseSeqs: readonly number[];
       readonly nodeIds: readonly number[];
-    }
-  | {
-      readonly kind: 'send-grants';
-      readonly nodeId: number;
-      readonly grants: Grants;
-      /** The step that wants it sent. */
-      readonly step: number;
     }
   | {
       /** What has not begun there goes back to the queue: another node has a free slot. */

@@ -83,6 +83,9 @@ export class Outbox {
   /** Everything collected, and an empty outbox. `openLoad` gives the number of a read to come. */
   flush(step: number, openLoad: () => number): readonly Effect[] {
     const effects: Effect[] = [];
+    for (const [nodeId, grants] of this.grants) {
+      effects.push({ kind: 'send-grants', nodeId, grants, step });
+    }
     for (const [nodeId, columns] of this.reclaims) {
       effects.push({ kind: 'persist-reclaims', nodeId, ...columns });
     }
@@ -93,9 +96,6 @@ export class Outbox {
     const skips = this.nextSkips();
     if (skips.length > 0) effects.push({ kind: 'persist-skips', seqs: skips });
     if (this.leases.seqs.length > 0) effects.push({ kind: 'persist-leases', ...this.leases });
-    for (const [nodeId, grants] of this.grants) {
-      effects.push({ kind: 'send-grants', nodeId, grants, step });
-    }
     for (const [nodeId, columns] of this.recalls) {
       effects.push({ kind: 'send-recalls', nodeId, ...columns });
     }

@@ -73,6 +73,7 @@ export function applyLeases(state: SchedulerState, event: EventOf<'leases-persis
       graph.at(graph.losses, row),
     );
   }
+  if (event.seqs.length === event.asked.length) return;
   for (const seq of event.asked) {
     const row = graph.find(seq);
     if (row === NONE || graph.phase[row] !== Phase.GRANTING) continue;
