@@ -1,8 +1,12 @@
 import type { Scenario } from './measure.ts';
+import { BACKLOG } from './scenarios/backlog.ts';
 import { DRAIN } from './scenarios/drain.ts';
+import { FAILOVER } from './scenarios/failover.ts';
 import { CHAIN, FAN_IN, FAN_OUT, LAYERS } from './scenarios/graphs.ts';
+import { HISTORY } from './scenarios/history.ts';
 import { IDLE } from './scenarios/idle.ts';
 import { LATENCY } from './scenarios/latency.ts';
+import { MAKESPAN } from './scenarios/makespan.ts';
 import { SUBMIT } from './scenarios/submit.ts';
 import { SUSTAINED } from './scenarios/sustained.ts';
 
@@ -17,4 +21,8 @@ export const SCENARIOS: readonly Scenario[] = [
   CHAIN,
   LATENCY,
   IDLE,
+  MAKESPAN,
+  BACKLOG,
+  HISTORY,
+  FAILOVER,
 ];

@@ -146,12 +146,25 @@ export class Rig {
   }
 
   /** Waits until nothing that was submitted after this number is unfinished. */
-  async untilGone(afterSeq: number): Promise<void> {
-    const giveUp = AbortSignal.timeout(PATIENCE_MS);
+  untilGone(afterSeq: number, patienceMs = PATIENCE_MS): Promise<void> {
+    return this.untilNone(UNFINISHED, [afterSeq], patienceMs);
+  }
+
+  /** Waits until the leader has taken in all that was submitted. */
+  untilApplied(): Promise<void> {
+    return this.untilNone(UNAPPLIED, [], PATIENCE_MS);
+  }
+
+  private async untilNone(
+    text: string,
+    values: readonly number[],
+    patienceMs: number,
+  ): Promise<void> {
+    const giveUp = AbortSignal.timeout(patienceMs);
     await this.sql(async (client) => {
       for (;;) {
-        const { rows } = await client.query<{ left: boolean }>(LEFT, [afterSeq]);
-        if (rows[0]?.left === false) return;
+        const { rows } = await client.query<{ some: boolean }>(text, [...values]);
+        if (rows[0]?.some === false) return;
         await systemClock.sleep(LOOK_MS, giveUp);
       }
     });
@@ -211,7 +224,8 @@ export class Rig {
 
 const LOOK_UP_MS = 10_000;
 const LOOK_MS = 50;
-const LEFT = 'select exists (select from skein.live where seq > $1) as left';
+const UNFINISHED = 'select exists (select from skein.live where seq > $1) as some';
+const UNAPPLIED = 'select exists (select from skein.inbox) as some';
 const READING = `
 select term, pg_current_wal_flush_lsn() - '0/0'::pg_lsn from skein.term`;
 /**
