@@ -3,6 +3,9 @@ import type { SchedulerState } from './scheduler-state.ts';
 import { NONE, Phase, Seen } from './task-graph.ts';
 import type { EndCode } from './task.ts';
 
+/** Where nobody has said or seen what a type takes, the longest path is the one of most tasks. */
+const UNKNOWN_MS = 1;
+
 /**
  * How tasks come into the graph. A load only adds: it never removes a task, never takes a lease away,
  * and a row that is older than what was settled meanwhile is recognised by its lease number.
@@ -72,7 +75,7 @@ function addRow(state: SchedulerState, rows: LiveRows, at: number): number {
   graph.priority[row] = rows.priorities[at] as number;
   graph.triggerRule[row] = rows.triggerRules[at] as number;
   graph.losses[row] = rows.losses[at] as number;
-  graph.expectedMs[row] = rows.expectedMs[at] as number;
+  graph.expectedMs[row] = expectedMsOf(state, row, rows.expectedMs[at] as number);
   graph.remainingMs[row] = graph.at(graph.expectedMs, row);
   graph.leaseSeq[row] = stone?.nextLeaseSeq ?? (rows.leaseSeqs[at] as number);
   graph.attempt[row] = stone?.attempt ?? (rows.attempts[at] as number);
@@ -84,6 +87,13 @@ function addRow(state: SchedulerState, rows: LiveRows, at: number): number {
   }
   state.adoptChildren(row);
   return row;
+}
+
+/** What a task takes, for the length of its path: as it says itself, else as others of its type took. */
+function expectedMsOf(state: SchedulerState, row: number, saidMs: number): number {
+  const { meanMs } = state.learnedOf(row);
+  if (saidMs > 0) return saidMs;
+  return meanMs > 0 ? meanMs : UNKNOWN_MS;
 }
 
 /** A row that is leased already: to a node that lives, or to one whose leases are taken back. */

@@ -15,6 +15,7 @@ export interface LiveRows {
   readonly cancels: readonly boolean[];
   /** Milliseconds since the epoch by the database's clock. */
   readonly runAtMs: readonly number[];
+  /** What each is said to take; 0 where nothing is said. */
   readonly expectedMs: readonly number[];
   readonly deps: readonly (readonly number[])[];
 }

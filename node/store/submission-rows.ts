@@ -80,7 +80,7 @@ const INSERT: Statement = {
     ), alive as (
       insert into skein.live (seq, run_at, workflow_seq, type_id, expected_ms, priority,
         trigger_rule, has_duration, deps)
-      select seq, run_at, $19::bigint, type_id, coalesce(expected_ms, duration_ms, 1), priority,
+      select seq, run_at, $19::bigint, type_id, coalesce(expected_ms, duration_ms, 0), priority,
         trigger_rule, duration_ms is not null, deps
       from given
     ), told as (

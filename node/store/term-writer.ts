@@ -176,7 +176,7 @@ locked as materialized (
 revived as (
   insert into skein.live (seq, type_id, priority, lease_seq, expected_ms, workflow_seq, trigger_rule,
     has_duration, deps)
-  select seq, type_id, priority, lease_seq + 1, coalesce(expected_ms, duration_ms, 1), workflow_seq,
+  select seq, type_id, priority, lease_seq + 1, coalesce(expected_ms, duration_ms, 0), workflow_seq,
     trigger_rule, duration_ms is not null,
     array(select d.seq from skein.task d
       where d.namespace_id = locked.namespace_id and d.id = any (locked.dependencies))

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { SettledAs } from '../../node/core/messages.ts';
-import { Bench, rowsOf } from './setup.ts';
+import { Bench, rowsOf, tell } from './setup.ts';
 
 // Goal: what the scheduler decides, case by case. Method: events in, effects out, no I/O; the
 // invariants are derived again after every step (setup.ts).
@@ -30,6 +30,21 @@ describe('the scheduler', () => {
       const bench = new Bench().load({ seq: 1, expectedMs: 5 }, { seq: 2, expectedMs: 1 });
       bench.load({ seq: 3, expectedMs: 100, deps: [2] });
       expect(bench.join(7, 1).leased).to.deep.equal([2]);
+    });
+
+    // Seen to fail with 1 ms for whatever does not say its time.
+    it('by what the type has taken, where a task does not say its time', () => {
+      const bench = new Bench().join(7, 2, [1, 2]);
+      bench.load({ seq: 1, type: 2 }).grant();
+      const outcome = { seq: 1, leaseSeq: 1, settledAs: SettledAs.COMPLETED, runMs: 900 };
+      bench.step({ kind: 'outcomes-settled', nodeId: 7, told: tell(outcome) });
+      bench.load(
+        { seq: 2, expectedMs: 500 },
+        { seq: 3 },
+        { seq: 4, deps: [3], type: 2 },
+        { seq: 5, expectedMs: 700 },
+      );
+      expect(bench.leased).to.deep.equal([3, 5]);
     });
 
     it('never more than the free slots of the nodes, the least loaded first', () => {

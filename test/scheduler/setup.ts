@@ -32,7 +32,7 @@ export function rowsOf(...tasks: readonly TaskSketch[]): LiveRows {
     losses: tasks.map(() => 0),
     cancels: tasks.map((t) => t.cancel ?? false),
     runAtMs: tasks.map((t) => t.runAtMs ?? 0),
-    expectedMs: tasks.map((t) => t.expectedMs ?? 1),
+    expectedMs: tasks.map((t) => t.expectedMs ?? 0),
     deps: tasks.map((t) => t.deps ?? []),
   };
 }

@@ -107,7 +107,7 @@ export const TERM_WRITER: Programs = {
       const deps = task.dependencies.flatMap((id) => transaction.read(data.taskId, id) ?? []);
       const row = { seq, typeId, priority, rule, leaseSeq, deps: deps.toSorted((a, b) => a - b) };
       yield* transaction.insert(data.live, seq, {
-        ...{ ...row, expectedMs: expectedMs ?? durationMs ?? 1, hasDuration: durationMs !== null },
+        ...{ ...row, expectedMs: expectedMs ?? durationMs ?? 0, hasDuration: durationMs !== null },
         ...{ runAt: null, leasedAt: null, startedAt: null, nodeId: 0 },
         ...{ attempt: 0, losses: 0, cancel: false },
       });
