@@ -230,8 +230,8 @@ class Node implements RunningNode {
       host: this.config.httpHost,
       port: this.config.httpPort,
       leader: {
-        look: () => {
-          this.lives?.current?.contact.look();
+        look: (submitted) => {
+          this.lives?.current?.contact.look(submitted);
         },
         isLeader: () => this.lives?.current?.isLeader ?? false,
       },

@@ -1,3 +1,4 @@
+import type { Submitted } from '../core/messages.ts';
 import type { Batch, BatchOutcome, SingleOutcome, SingleTask } from '../core/submission.ts';
 import type { ClusterRecord, EventRecord, NodeRecord } from '../store/cluster-reader.ts';
 import type { TaskPatch } from '../store/task-changes.ts';
@@ -9,8 +10,8 @@ import type { GraphNode, WorkflowPage, WorkflowRecord } from '../store/workflow-
 
 /** This node's link to the leader. What is said over it are hints: the database has the truth. */
 export interface LeaderPort {
-  /** The inbox has something: look now. */
-  look(): void;
+  /** The inbox has something: look now. It is this task, where one is given. */
+  look(submitted?: Submitted): void;
   /** Whether this very node leads. */
   isLeader(): boolean;
 }

@@ -44,7 +44,7 @@ function submitTask(deps: SubmitDeps, { message }: ApiRequest): Promise<ApiRespo
     const outcome = await deps.submissions.submitOne(task);
     switch (outcome.kind) {
       case 'stored':
-        deps.leader.look();
+        deps.leader.look(outcome.submitted);
         deps.metrics.tasksSubmitted(1);
         return json(
           201,

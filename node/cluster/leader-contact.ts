@@ -1,6 +1,14 @@
 import type { Clock } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
-import type { Aborts, FromLeader, FromNode, Grants, Hello, Recall } from '../core/messages.ts';
+import type {
+  Aborts,
+  FromLeader,
+  FromNode,
+  Grants,
+  Hello,
+  Recall,
+  Submitted,
+} from '../core/messages.ts';
 import type { Timings } from '../core/timings.ts';
 import type { HeartbeatMetricsPort, Log } from './ports.ts';
 import { Teller, type ToldOutcome } from './teller.ts';
@@ -161,9 +169,9 @@ export class LeaderContact {
     this.current?.stream.send({ told });
   }
 
-  /** The inbox has something. */
-  look(): void {
-    this.current?.stream.send({ look: true });
+  /** The inbox has something; this task, where it is that alone. */
+  look(submitted?: Submitted): void {
+    this.current?.stream.send({ look: true, submitted });
   }
 
   watch(seqs: readonly number[]): void {

@@ -76,12 +76,28 @@ export interface Told {
   readonly runMs: readonly number[];
 }
 
+/**
+ * A task that a node has just committed, as its row in `live` was then. The leader need not read it
+ * first: the guards of the lease prove it, and the row in the inbox brings it again. Only for a task that
+ * may start at once, whatever else is true.
+ */
+export interface Submitted {
+  readonly seq: number;
+  readonly typeId: number;
+  readonly priority: number;
+  readonly hasDuration: boolean;
+  /** Milliseconds; 0 where nothing is said. */
+  readonly expectedMs: number;
+}
+
 export interface FromNode {
   readonly hello?: Hello | undefined;
   readonly heartbeat?: Heartbeat | undefined;
   readonly told?: Told | undefined;
   /** The inbox has something: look now. */
   readonly look?: boolean;
+  /** What there is to be found, where it is this alone. */
+  readonly submitted?: Submitted | undefined;
   /** Tasks that a client of this node waits for: the leader answers with `ended` as each ends. */
   readonly watch?: readonly number[];
   readonly unwatch?: readonly number[];

@@ -1,4 +1,5 @@
 import type { SubmittedGraph } from './graph.ts';
+import type { Submitted } from './messages.ts';
 import type { TriggerRuleCode } from './task.ts';
 
 /**
@@ -34,7 +35,8 @@ export interface SingleTask {
 
 /** How a task that was submitted by itself fared; expected refusals are values. */
 export type SingleOutcome =
-  | { readonly kind: 'stored' }
+  /** With what the leader may begin by, where the task can start at once. */
+  | { readonly kind: 'stored'; readonly submitted: Submitted | undefined }
   | { readonly kind: 'exists' }
   /** Another submit that is under way holds the id, or a removal a dependency. */
   | { readonly kind: 'busy' }

@@ -1,5 +1,15 @@
 import type { Clock, Rng } from '../base/clock.ts';
-import type { Aborts, FromLeader, FromNode, Grants, Heartbeat, Recall } from '../core/messages.ts';
+import type {
+  Aborts,
+  FromLeader,
+  FromNode,
+  Grants,
+  Heartbeat,
+  Recall,
+  Submitted,
+} from '../core/messages.ts';
+import type { LiveRows } from '../core/events.ts';
+import { TriggerRule } from '../core/task.ts';
 import type { Mailbox } from './mailbox.ts';
 import type { Leadership, LinkHandlers, LinkToNode, LogPort, ReaderPort } from './ports.ts';
 import { persist, untilDone, type RetryDeps } from './until-done.ts';
@@ -219,6 +229,9 @@ export class Roster {
       this.send(seat, { toldThrough: told.number });
     }
     if (heartbeat !== undefined) this.onHeartbeat(nodeId, seat, heartbeat);
+    if (message.submitted !== undefined) {
+      mailbox.post({ kind: 'tasks-loaded', rows: rowOf(message.submitted) });
+    }
     for (const seq of message.watch ?? []) this.watch(nodeId, seat, seq);
     for (const seq of message.unwatch ?? []) this.unwatch(nodeId, seat, seq);
   }
@@ -270,4 +283,13 @@ export class Roster {
   private send(seat: Seat, frame: Omit<FromLeader, 'number' | 'term'>): number {
     return seat.link.send({ term: this.deps.leadership.term, ...frame });
   }
+}
+
+/** As it was committed: unleased, and it waits for nothing. What has become of it since, its lease shows. */
+function rowOf({ seq, typeId, priority, hasDuration, expectedMs }: Submitted): LiveRows {
+  return {
+    ...{ seqs: [seq], typeIds: [typeId], priorities: [priority], hasDuration: [hasDuration] },
+    ...{ triggerRules: [TriggerRule.all_success], expectedMs: [expectedMs], runAtMs: [0] },
+    ...{ leaseSeqs: [0], nodeIds: [0], attempts: [0], losses: [0], cancels: [false], deps: [[]] },
+  };
 }

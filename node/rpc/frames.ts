@@ -33,11 +33,12 @@ export type Parsed<Frame> =
   { readonly frame: Frame; readonly fault?: never } | { readonly fault: string };
 
 export function parseFromNode(wire: FromNode__Output): Parsed<FromNode> {
-  const { hello, heartbeat, told, look, watch, unwatch } = wire;
+  const { hello, heartbeat, told, look, submitted, watch, unwatch } = wire;
   const fault =
     (hello && faultOfHello(hello)) ??
     (heartbeat && faultOfHeartbeat(heartbeat)) ??
     (told && faultOfTold(told)) ??
+    (submitted && faultOfNumbers('submitted.seq', [submitted.seq])) ??
     faultOfNumbers('watch', watch) ??
     faultOfNumbers('unwatch', unwatch);
   if (typeof fault === 'string') return { fault };
@@ -48,6 +49,7 @@ export function parseFromNode(wire: FromNode__Output): Parsed<FromNode> {
       // Each code was found to be one of SettledAs.
       told: (told as Told | null) ?? undefined,
       look,
+      submitted: submitted ?? undefined,
       watch,
       unwatch,
     },

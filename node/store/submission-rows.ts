@@ -1,3 +1,5 @@
+import type { Submitted } from '../core/messages.ts';
+import { TriggerRule } from '../core/task.ts';
 import type { TaskFields } from '../core/submission.ts';
 import { numbers, texts } from './array-literal.ts';
 import type { Session, Statement } from './database.ts';
@@ -93,6 +95,16 @@ const INSERT: Statement = {
       max(seq) as last_seq, pg_current_xact_id()::text as xid
     from given`,
 };
+
+/** The row as the leader may begin by; undefined for one that has to wait for anything. */
+export function startableOf(row: NewRow, seq: number): Submitted | undefined {
+  const { runAtMs, delayMs, triggerRule, priority, durationMs, expectedMs } = row.fields;
+  const mustWait = row.dependencies.length > 0 || runAtMs !== null || delayMs !== null;
+  if (mustWait || triggerRule !== TriggerRule.all_success) return undefined;
+  const { typeId } = row;
+  const hasDuration = durationMs !== null;
+  return { seq, typeId, priority, hasDuration, expectedMs: expectedMs ?? durationMs ?? 0 };
+}
 
 type Scalar = number | boolean | null;
 

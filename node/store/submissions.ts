@@ -2,13 +2,20 @@ import { Batcher } from '../base/batcher.ts';
 import type { Clock } from '../base/clock.ts';
 import { AppError, errors } from '../base/errors.ts';
 import { Gate } from '../base/gate.ts';
+import type { Submitted } from '../core/messages.ts';
 import type { Batch, BatchOutcome, NewWorkflow } from '../core/submission.ts';
 import type { SingleOutcome, SingleTask } from '../core/submission.ts';
 import { wasCommitted } from './commit-check.ts';
 import type { CommitTrace } from './commit-check.ts';
 import { CommitUnknownError, sqlState } from './database.ts';
 import type { Database, Session, Statement } from './database.ts';
-import { allocateSeqs, eachExisting, insertRows, lockTasks } from './submission-rows.ts';
+import {
+  allocateSeqs,
+  eachExisting,
+  insertRows,
+  lockTasks,
+  startableOf,
+} from './submission-rows.ts';
 import type { NewRow } from './submission-rows.ts';
 import { TypeNames, type TypeIds } from './type-names.ts';
 
@@ -255,6 +262,7 @@ export class Submissions {
   ): Promise<boolean> {
     let trace: CommitTrace | undefined;
     let stored: readonly SingleTask[] = [];
+    let submitted: Submitted | undefined;
     try {
       await this.#transaction(
         typeIds,
@@ -268,6 +276,8 @@ export class Submissions {
           const range = { first: null, last: null };
           const { inserted, first_seq, xid } = await insertRows(session, rows, null, range);
           if (inserted < rows.length) throw new Refused({ kind: 'ids-taken' });
+          const [row] = rows;
+          if (row !== undefined && rows.length === 1) submitted = startableOf(row, first_seq);
           trace = { seq: first_seq, ids: rows.map((row) => row.id), xid };
         },
         { impatient: true },
@@ -276,7 +286,7 @@ export class Submissions {
       if (thrown instanceof Refused) return true;
       await this.#confirmOrThrow(thrown, trace);
     }
-    for (const task of stored) outcomes.set(task, { kind: 'stored' });
+    for (const task of stored) outcomes.set(task, { kind: 'stored', submitted });
     return false;
   }
 

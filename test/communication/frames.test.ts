@@ -18,6 +18,7 @@ const EMPTY_FROM_NODE: FromNode__Output = {
   heartbeat: null,
   told: null,
   look: false,
+  submitted: null,
   watch: [],
   unwatch: [],
 };
@@ -43,6 +44,7 @@ const told = {
   runAtMs: [0],
   runMs: [0.5],
 };
+const submitted = { seq: 1, typeId: 1, priority: 50, hasDuration: false, expectedMs: 0 };
 const hello = {
   database: '',
   leaseMs: 0,
@@ -74,6 +76,7 @@ describe('a frame of a node', () => {
     ['a time that is none', { told: { ...told, runAtMs: [NaN] } }, /run_at_ms has NaN/],
     ['a time without end', { told: { ...told, runAtMs: [Infinity] } }, /Infinity/],
     ['a time before time', { told: { ...told, runAtMs: [-1] } }, /-1/],
+    ['an unsafe submit', { submitted: { ...submitted, seq: UNSAFE } }, /submitted.seq/],
     ['an unsafe watch', { watch: [UNSAFE] }, /^watch/],
     ['an unsafe unwatch', { unwatch: [UNSAFE] }, /^unwatch/],
     ...(['leaseSeqs', 'settledAs', 'nextLeaseSeqs', 'attempts', 'runAtMs'] as const).map(
@@ -181,6 +184,12 @@ const fromNode: fc.Arbitrary<FromNode> = fc.record({
     ),
   ) as fc.Arbitrary<FromNode['told']>,
   look: fc.boolean(),
+  submitted: maybe(
+    record({
+      ...{ seq: safe, typeId: word, priority: word, hasDuration: fc.boolean() },
+      expectedMs: fc.double({ min: 0, noNaN: true }),
+    }),
+  ),
   watch: fc.array(safe),
   unwatch: fc.array(safe),
 });

@@ -41,6 +41,20 @@ describe('the roster of a leader', () => {
     expect(node.frames.at(-1)).to.deep.include({ toldThrough: 3 });
   });
 
+  // Seen to fail without the row.
+  it('hands a task that a node has just committed to the loop, as its row was then', async () => {
+    const { mailbox, join } = setup();
+    const node = await join(7);
+    const task = { seq: 5, typeId: 2, priority: 40, hasDuration: true, expectedMs: 9 };
+    node.says({ look: true, submitted: task });
+    const rows = {
+      ...{ seqs: [5], typeIds: [2], priorities: [40], hasDuration: [true], expectedMs: [9] },
+      ...{ triggerRules: [0], runAtMs: [0], leaseSeqs: [0], nodeIds: [0], attempts: [0] },
+      ...{ losses: [0], cancels: [false], deps: [[]] },
+    };
+    expect(mailbox.take().events).to.deep.equal([{ kind: 'tasks-loaded', rows }]);
+  });
+
   // Seen to fail where the frames of a node that is not yet a member are dropped.
   it('heeds what a node said before it was a member, once it is one', async () => {
     const { clock, mailbox, roster } = setup();

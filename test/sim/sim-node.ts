@@ -9,6 +9,7 @@ import { SimConnection, SimLockSession, type DatabaseRoute } from './database-wi
 import type { History } from './history.ts';
 import { SimIsolation, type Forks } from './isolation.ts';
 import type { PeerPlace } from './peer-wire.ts';
+import type { NewTask } from './postgres/faces.ts';
 import { planOf } from './plan.ts';
 import type { SimProcess } from './process.ts';
 import type { LeaderStream } from '../../node/cluster/leader-contact.ts';
@@ -134,7 +135,30 @@ export class SimNode implements PeerPlace {
   async ask(name: string, values: readonly unknown[]): Promise<readonly Row[]> {
     const rows = await this.api.query({ name, text: '' }, values);
     if (rows.length > 0) this.lives.current?.contact.look();
+    if (name === 'submissions.submit') this.sayWhatStarts(values, rows);
     return rows;
+  }
+
+  /** One task that may start at once is told to the leader; now and then so late that it is long over. */
+  private sayWhatStarts([tasks]: readonly unknown[], [row]: readonly Row[]): void {
+    const { world, process } = this;
+    const [, seqs, typeIds] = (row ?? []) as readonly [
+      string,
+      readonly number[],
+      readonly number[],
+    ];
+    const at = (tasks as readonly NewTask[]).findIndex(
+      ({ dependencies, delayMs, rule }) => dependencies.length + delayMs + rule === 0,
+    );
+    const task = (tasks as readonly NewTask[])[at];
+    const [seq, typeId] = [seqs?.[at], typeIds?.[at]];
+    if (task === undefined || seq === undefined || typeId === undefined) return;
+    const { priority, expectedMs } = task;
+    const submitted = { seq, typeId, priority, hasDuration: false, expectedMs };
+    const lateMs = world.rng.random() < 0.2 ? Math.floor(world.rng.random() * 5000) : 0;
+    process.clock.after(lateMs, () => {
+      this.lives.current?.contact.look(submitted);
+    });
   }
 
   private surroundings(): Surroundings {

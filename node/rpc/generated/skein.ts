@@ -11,6 +11,7 @@ import type { HeartbeatAnswer as _skein_v1_HeartbeatAnswer, HeartbeatAnswer__Out
 import type { Hello as _skein_v1_Hello, Hello__Output as _skein_v1_Hello__Output } from './skein/v1/Hello.ts';
 import type { PeerClient as _skein_v1_PeerClient, PeerDefinition as _skein_v1_PeerDefinition } from './skein/v1/Peer.ts';
 import type { Recall as _skein_v1_Recall, Recall__Output as _skein_v1_Recall__Output } from './skein/v1/Recall.ts';
+import type { Submitted as _skein_v1_Submitted, Submitted__Output as _skein_v1_Submitted__Output } from './skein/v1/Submitted.ts';
 import type { Told as _skein_v1_Told, Told__Output as _skein_v1_Told__Output } from './skein/v1/Told.ts';
 
 type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> = {
@@ -30,6 +31,7 @@ export interface ProtoGrpcType {
       Hello: MessageTypeDefinition<_skein_v1_Hello, _skein_v1_Hello__Output>
       Peer: SubtypeConstructor<typeof grpc.Client, _skein_v1_PeerClient> & { service: _skein_v1_PeerDefinition }
       Recall: MessageTypeDefinition<_skein_v1_Recall, _skein_v1_Recall__Output>
+      Submitted: MessageTypeDefinition<_skein_v1_Submitted, _skein_v1_Submitted__Output>
       Told: MessageTypeDefinition<_skein_v1_Told, _skein_v1_Told__Output>
     }
   }

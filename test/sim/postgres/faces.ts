@@ -105,7 +105,8 @@ export const SUBMISSIONS: Programs = {
     const own0 = tasks.map(({ id }) => seqs.get(id) as number);
     yield* tell(context, 'submitted', Math.min(...own0), Math.max(...own0), []);
     if (isTaken) throw new ServerError('refused', 'exist');
-    return [['stored', own0]];
+    const typeIds = tasks.map(({ type }) => data.type.slot(type).newestFor(transaction)?.typeId);
+    return [['stored', own0, typeIds]];
   },
 };
 

@@ -3,6 +3,7 @@
 import type { Hello as _skein_v1_Hello, Hello__Output as _skein_v1_Hello__Output } from '../../skein/v1/Hello.ts';
 import type { Heartbeat as _skein_v1_Heartbeat, Heartbeat__Output as _skein_v1_Heartbeat__Output } from '../../skein/v1/Heartbeat.ts';
 import type { Told as _skein_v1_Told, Told__Output as _skein_v1_Told__Output } from '../../skein/v1/Told.ts';
+import type { Submitted as _skein_v1_Submitted, Submitted__Output as _skein_v1_Submitted__Output } from '../../skein/v1/Submitted.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface FromNode {
@@ -12,6 +13,7 @@ export interface FromNode {
   'look'?: (boolean);
   'watch'?: (number | string | Long)[];
   'unwatch'?: (number | string | Long)[];
+  'submitted'?: (_skein_v1_Submitted | null);
 }
 
 export interface FromNode__Output {
@@ -21,4 +23,5 @@ export interface FromNode__Output {
   'look': (boolean);
   'watch': (number)[];
   'unwatch': (number)[];
+  'submitted': (_skein_v1_Submitted__Output | null);
 }
