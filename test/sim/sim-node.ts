@@ -35,6 +35,8 @@ const METRICS = {
 const API_STATEMENT_MS = 3000;
 const REGISTER_PAUSE_MS = 300;
 
+type Numbers = readonly (number | undefined)[];
+
 /** The world as a node of it sees it. */
 export interface Outside extends Forks {
   isDead(pid: number): boolean;
@@ -142,11 +144,7 @@ export class SimNode implements PeerPlace {
   /** One task that may start at once is told to the leader; now and then so late that it is long over. */
   private sayWhatStarts([tasks]: readonly unknown[], [row]: readonly Row[]): void {
     const { world, process } = this;
-    const [, seqs, typeIds] = (row ?? []) as readonly [
-      string,
-      readonly number[],
-      readonly number[],
-    ];
+    const [, seqs, typeIds] = (row ?? []) as readonly [string?, (readonly number[])?, Numbers?];
     const at = (tasks as readonly NewTask[]).findIndex(
       ({ dependencies, delayMs, rule }) => dependencies.length + delayMs + rule === 0,
     );
