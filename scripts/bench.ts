@@ -3,6 +3,10 @@ import { toError } from '../node/base/errors.ts';
 import { SCENARIOS } from '../test/bench/catalogue.ts';
 import { flagsOf } from '../test/bench/flags.ts';
 import type { Flags } from '../test/bench/flags.ts';
+import type { BenchOptions } from '../test/bench/measure.ts';
+import { comparePeers } from '../test/bench/peers/compare.ts';
+import type { PeersReport } from '../test/bench/peers/compare.ts';
+import { peersText } from '../test/bench/peers/report.ts';
 import { jsonOf, textOf } from '../test/bench/report.ts';
 import type { ScenarioReport } from '../test/bench/report.ts';
 
@@ -13,10 +17,12 @@ import type { ScenarioReport } from '../test/bench/report.ts';
  */
 const HELP = `npm run bench -- [flags]
 
-  --only NAME[,NAME]  these alone; all of them unless given:
+  --only NAME[,NAME]  these alone; all of them unless given, which takes half an hour:
 ${SCENARIOS.map(({ name, what }) => `                        ${name.padEnd(11)}${what}`).join('\n')}
   --runs N            runs that count, after one that does not (5)
   --tasks N           tasks of a drain; everything else is sized by it (100000)
+  --peers             graphile-worker, pg-boss and BullMQ in turns with our drain, instead of the scenarios
+                      or beside those that are named; npm installs them into a folder of its own
   --json              one line of JSON instead of a table of Markdown
 
 Figures are medians with minimum and maximum. CPU is that of whole processes, PostgreSQL with all its own.`;
@@ -53,8 +59,27 @@ async function main(): Promise<number> {
       reports.push({ name, measured: undefined, fault: message });
     }
   }
-  process.stdout.write(`${flags.json ? JSON.stringify(jsonOf(reports)) : textOf(reports)}\n`);
-  return reports.every(({ fault }) => fault === undefined) ? 0 : 1;
+  const peers = flags.peers
+    ? await maybeCompare({ ...flags, main: BUILT, say, signal: stopping })
+    : undefined;
+  if (stopping.aborted) return INTERRUPTED;
+  const text = flags.json
+    ? JSON.stringify({ ...jsonOf(reports), peers })
+    : [textOf(reports), peers === undefined ? '' : peersText(peers)].join('\n');
+  process.stdout.write(`${text}\n`);
+  const isWhole = reports.every(({ fault }) => fault === undefined);
+  return isWhole && flags.peers === (peers !== undefined) ? 0 : 1;
+}
+
+/** Undefined, with a word, where they could not be measured. */
+async function maybeCompare(options: BenchOptions): Promise<PeersReport | undefined> {
+  say('peers');
+  try {
+    return await comparePeers(options);
+  } catch (thrown) {
+    say(`  ${toError(thrown).message}`);
+    return undefined;
+  }
 }
 
 function say(line: string): void {

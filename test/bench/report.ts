@@ -120,12 +120,12 @@ export function textOf(reports: readonly ScenarioReport[]): string {
     `On ${machineText()}.`,
     '',
     ...(rows.length === 0 ? [] : [tableOf(rows), '']),
-    `No election but where a leader is killed; ${heartbeatsText(addHeartbeats(all))}.`,
+    ...(all.length === 0 ? [] : [`No election; ${heartbeatsText(addHeartbeats(all))}.`, '']),
     ...faults,
   ].join('\n');
 }
 
-export function jsonOf(reports: readonly ScenarioReport[]): unknown {
+export function jsonOf(reports: readonly ScenarioReport[]) {
   return {
     machine: { cpus: cpus().length, model: modelOf(), memory: totalmem(), node: process.version },
     scenarios: reports.map(({ name, measured, fault }) => ({
