@@ -25,7 +25,8 @@ ${SCENARIOS.map(({ name, what }) => `                        ${name.padEnd(11)}$
                       or beside those that are named; npm installs them into a folder of its own
   --json              one line of JSON instead of a table of Markdown
 
-Figures are medians with minimum and maximum. CPU is that of whole processes, PostgreSQL with all its own.`;
+Figures are medians with minimum and maximum. CPU is that of whole processes, PostgreSQL with all its own.
+The tasks are those of the built-in types, which run in the process of the node.`;
 
 const INTERRUPTED = 130;
 const BUILT = fileURLToPath(new URL('../dist/node/main.js', import.meta.url));

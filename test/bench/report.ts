@@ -115,12 +115,16 @@ export function textOf(reports: readonly ScenarioReport[]): string {
   const faults = reports.flatMap(({ name, fault }) =>
     fault === undefined ? [] : [`${name}: ${fault}`],
   );
-  const all = reports.flatMap(({ measured }) => measured?.heartbeats ?? []);
+  const all = reports
+    .flatMap(({ measured }) => measured?.heartbeats ?? [])
+    .filter((heartbeats) => countOf(heartbeats) > 0);
   return [
     `On ${machineText()}.`,
     '',
     ...(rows.length === 0 ? [] : [tableOf(rows), '']),
-    ...(all.length === 0 ? [] : [`No election; ${heartbeatsText(addHeartbeats(all))}.`, '']),
+    ...(all.length === 0
+      ? []
+      : [`No election but where a leader is killed; ${heartbeatsText(addHeartbeats(all))}.`, '']),
     ...faults,
   ].join('\n');
 }
