@@ -1,3 +1,4 @@
+import { systemClock } from './base/clock.ts';
 import { toError } from './base/errors.ts';
 import { ConfigError, parseConfig, type Config } from './config.ts';
 import type { TaskCode } from './node.ts';
@@ -8,10 +9,18 @@ import { createLogger } from './observe/log.ts';
 /** Ended by the third signal: 128 + SIGINT, as shells have it. */
 const INTERRUPTED = 130;
 
+/**
+ * What a node gets to end, beyond the drain's own time: to settle, sign out, answer its last requests and
+ * stop the server that came with the packages. The deadlines of these are shorter together; a step that
+ * none of them covers must not keep a process that works no more.
+ */
+const ENDING_MS = 45_000;
+
 /** Runs one until it ends, or cannot begin; answers the exit code. */
 export async function runNode(
   flags: Readonly<Record<string, unknown>>,
   code?: TaskCode,
+  endingMs = ENDING_MS,
 ): Promise<number> {
   let config: Config;
   try {
@@ -37,6 +46,16 @@ export async function runNode(
   process.on('uncaughtException', onBug);
   process.on('unhandledRejection', onBug);
   const signals = new Signals();
+  let cancelHardEnd = (): void => undefined;
+  void signals.told.then(() => {
+    const boundMs = config.drainMs + endingMs;
+    cancelHardEnd = systemClock.after(boundMs, () => {
+      const late = new Error(`it was told to stop ${String(boundMs)} ms ago`);
+      void end('The shut-down hangs; the process ends without it.', late).finally(() => {
+        process.exit(1);
+      });
+    });
+  });
   try {
     // Loading takes a moment, in which a signal is heard already.
     const { startNode } = await import('./node.ts');
@@ -47,6 +66,8 @@ export async function runNode(
   } catch (error) {
     await end('The node could not start.', error);
     return 1;
+  } finally {
+    cancelHardEnd();
   }
 }
 

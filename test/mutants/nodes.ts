@@ -261,4 +261,14 @@ export const NODES: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'shut-down-without-a-bound',
+    rule: 'F13',
+    file: 'node/run-node.ts',
+    find: 'systemClock.after(boundMs, () => {',
+    replace: 'systemClock.after(boundMs + 600_000, () => {',
+    killedBy: [
+      { test: 'test/lives/hard-end.test.ts', grep: 'ends hard, some time after the drain' },
+    ],
+  },
 ];
