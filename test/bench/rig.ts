@@ -5,6 +5,8 @@ import type { Client } from 'pg';
 import { systemClock } from '../../node/base/clock.ts';
 import { SkeinClient } from '../../node/client/client.ts';
 import { ChaosServer } from '../chaos/server.ts';
+import { guard } from '../support/guard.ts';
+import type { Guard } from '../support/guard.ts';
 import { startCluster } from '../support/cluster.ts';
 import type { TestCluster } from '../support/cluster.ts';
 import { addHeartbeats, heartbeatsIn } from './heartbeats.ts';
@@ -60,10 +62,10 @@ const PATIENCE_MS = 900_000;
 export class Rig {
   readonly server: ChaosServer;
   readonly cluster: TestCluster;
-  private readonly logs: string;
+  private readonly logs: Logs;
 
   static async start(options: RigOptions): Promise<Rig> {
-    const logs = await mkdtemp(path.join(tmpdir(), 'skein-bench-'));
+    const logs = await Logs.open();
     const server = await ChaosServer.start(options.settings);
     try {
       const { nodes = 3, slots = 3, extraFlags = [], main } = options;
@@ -72,7 +74,7 @@ export class Rig {
           nodes,
           slots,
           extraFlags,
-          logs,
+          logs: logs.folder,
           main,
           execArgv: [],
         },
@@ -83,12 +85,12 @@ export class Rig {
       return rig;
     } catch (thrown) {
       await server.stop();
-      await rm(logs, { recursive: true, force: true });
+      await logs.remove();
       throw thrown;
     }
   }
 
-  private constructor(server: ChaosServer, cluster: TestCluster, logs: string) {
+  private constructor(server: ChaosServer, cluster: TestCluster, logs: Logs) {
     this.server = server;
     this.cluster = cluster;
     this.logs = logs;
@@ -97,7 +99,7 @@ export class Rig {
   async stop(): Promise<void> {
     await this.cluster.stop();
     await this.server.stop();
-    await rm(this.logs, { recursive: true, force: true });
+    await this.logs.remove();
   }
 
   get urls(): readonly string[] {
@@ -219,6 +221,26 @@ export class Rig {
   private async postmaster(): Promise<number> {
     const file = path.join(this.server.home, 'pgdata', 'postmaster.pid');
     return Number((await readFile(file, 'utf8')).split('\n')[0]);
+  }
+}
+
+/** The folder of the nodes' logs, gone with this process at the latest. */
+class Logs {
+  readonly folder: string;
+  private readonly watch: Guard;
+
+  static async open(): Promise<Logs> {
+    return new Logs(await mkdtemp(path.join(tmpdir(), 'skein-bench-')));
+  }
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.watch = guard('sleep 1; rm -rf "$1"', [folder]);
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true });
+    this.watch.takeBack();
   }
 }
 
