@@ -71,7 +71,17 @@ async function answer(
   message: Extract<ToChild, { kind: 'run' }>,
   halt: Halt,
 ): Promise<void> {
-  process.send?.(await replyOf(handlers, message, halt), undefined, undefined, () => undefined);
+  await tell({ kind: 'begun' });
+  await tell(await replyOf(handlers, message, halt));
+}
+
+/** Resolves when it is written, so that a handler which spins holds no word of it back. */
+function tell(message: FromChild): Promise<void> {
+  return new Promise((resolve) => {
+    process.send?.(message, undefined, undefined, () => {
+      resolve();
+    });
+  });
 }
 
 async function replyOf(

@@ -26,8 +26,17 @@ export interface TaskError {
 
 /** Runs one task where it may not harm the node: in a process of its own. */
 export interface Isolation {
-  /** The result as JSON text; rejects with an `Interruption` where the lease of the node ended it. */
-  run(work: Work, attempt: number, fencingToken: number, signal: AbortSignal): Promise<string>;
+  /**
+   * The result as JSON text; rejects with an `Interruption` where the lease of the node ended it.
+   * `onBegun` hears when the handler runs: before, the task may wait for a place and for the database.
+   */
+  run(
+    work: Work,
+    attempt: number,
+    fencingToken: number,
+    onBegun: () => void,
+    signal: AbortSignal,
+  ): Promise<string>;
   /** Ends at once whatever runs; true when nothing of it is left, false when that is not certain. */
   stop(): Promise<boolean>;
 }
@@ -89,17 +98,25 @@ export class Executor {
       return released('no_handler', `this node has no handler for the type ${work.type}`);
     }
     if (halt.reason !== undefined) return this.classify(run, halt.reason);
-    if (handler === undefined) return this.executeSlowly(run, () => this.simulate(work, halt));
+    if (handler === undefined) {
+      return this.executeSlowly(run, (onBegun) => {
+        onBegun();
+        return this.simulate(work, halt);
+      });
+    }
     if (run.losses > 0) {
       const { attempt, leaseSeq } = run;
-      return this.executeSlowly(run, () =>
-        this.deps.isolation.run(work, attempt, leaseSeq, halt.signal),
+      return this.executeSlowly(run, (onBegun) =>
+        this.deps.isolation.run(work, attempt, leaseSeq, onBegun, halt.signal),
       );
     }
     try {
       const answer = handler.run(toInput(work), this.contextOf(run));
       if (!isPromise(answer)) return { kind: 'completed', result: toResult(answer) };
-      return this.executeSlowly(run, async () => toResult(await this.heeded(run, answer)));
+      return this.executeSlowly(run, async (onBegun) => {
+        onBegun();
+        return toResult(await this.heeded(run, answer));
+      });
     } catch (thrown) {
       return this.classify(run, toError(thrown));
     }
@@ -123,17 +140,21 @@ export class Executor {
     return '{"simulated":true}';
   }
 
-  /** Under the task's own time limit, and with whatever is thrown turned into an outcome. */
-  private async executeSlowly(run: Run, begin: () => Promise<string>): Promise<Outcome> {
+  /** Under the task's own time limit from when it has begun; what is thrown becomes an outcome. */
+  private async executeSlowly(
+    run: Run,
+    begin: (onBegun: () => void) => Promise<string>,
+  ): Promise<Outcome> {
     const { work, halt } = run;
-    const cancelTimeout =
-      work.timeoutMs === null
-        ? undefined
-        : this.deps.clock.after(work.timeoutMs, () => {
-            halt.interrupt('timeout');
-          });
+    let cancelTimeout: (() => void) | undefined;
+    const onBegun = (): void => {
+      if (work.timeoutMs === null) return;
+      cancelTimeout ??= this.deps.clock.after(work.timeoutMs, () => {
+        halt.interrupt('timeout');
+      });
+    };
     try {
-      return { kind: 'completed', result: await begin() };
+      return { kind: 'completed', result: await begin(onBegun) };
     } catch (thrown) {
       return this.classify(run, toError(thrown));
     } finally {

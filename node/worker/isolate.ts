@@ -41,10 +41,11 @@ export type ToChild =
   | { readonly kind: 'abort'; readonly code: Interruption['code'] };
 
 /**
- * What a child answers, once; then it waits for its end. Its result is JSON text within the bounds of a
- * result.
+ * What a child says: that its handler runs now, and then its answer; then it waits for its end. A result
+ * is JSON text within the bounds of one.
  */
 export type FromChild =
+  | { readonly kind: 'begun' }
   | { readonly kind: 'completed'; readonly result: string }
   | {
       readonly kind: 'failed';
@@ -58,6 +59,12 @@ export type FromChild =
  * slots. The others wait, each in the slot that it holds anyway.
  */
 const PROCESSES_MAX = 16;
+
+/**
+ * What a process gets until its task begins; one that does not come up is killed. Long, because a machine
+ * with too much to do is no fault of the task, and an end of it, because no timeout runs before.
+ */
+const BEGIN_MS = 30_000;
 
 /** What a killed group gets to vanish: longer only where the kernel holds one of it back. */
 const VANISH_MS = 1000;
@@ -76,9 +83,15 @@ export class ChildIsolation implements Isolation {
     this.ledger = new GroupLedger(deps);
   }
 
-  run(work: Work, attempt: number, fencingToken: number, signal: AbortSignal): Promise<string> {
+  run(
+    work: Work,
+    attempt: number,
+    fencingToken: number,
+    onBegun: () => void,
+    signal: AbortSignal,
+  ): Promise<string> {
     const task: ToChild = { kind: 'run', work, attempt, fencingToken };
-    return this.gate.run(() => this.runOne(task, signal), signal);
+    return this.gate.run(() => this.runOne(task, onBegun, signal), signal);
   }
 
   /** Kills every group and waits until nothing of them runs, for a second at most. */
@@ -95,10 +108,14 @@ export class ChildIsolation implements Isolation {
     return true;
   }
 
-  private async runOne(task: ToChild, signal: AbortSignal): Promise<string> {
+  private async runOne(task: ToChild, onBegun: () => void, signal: AbortSignal): Promise<string> {
     signal.throwIfAborted();
     const { child, words } = this.fork();
-    const answer = answerOf(child, words);
+    let cancelKill = (): void => undefined;
+    const answer = answerOf(child, words, () => {
+      cancelKill();
+      onBegun();
+    });
     // Awaited below; until then its rejection is not lost.
     answer.catch(() => undefined);
     const group = child.pid;
@@ -115,9 +132,13 @@ export class ChildIsolation implements Isolation {
       await this.ledger.add(group, signal);
       signal.throwIfAborted();
       signal.addEventListener('abort', onAbort, { once: true });
+      cancelKill = this.deps.clock.after(BEGIN_MS, () => {
+        killGroup(group);
+      });
       send(child, task);
       return await answer;
     } finally {
+      cancelKill();
       signal.removeEventListener('abort', onAbort);
       killGroup(group);
     }
@@ -189,11 +210,12 @@ function send(child: ChildProcess, message: ToChild): void {
   if (child.connected) child.send(message, () => undefined);
 }
 
-function answerOf(child: ChildProcess, words: Words): Promise<string> {
+function answerOf(child: ChildProcess, words: Words, onBegun: () => void): Promise<string> {
   return new Promise((resolve, reject) => {
     // What else a handler may send is its own business.
     child.on('message', (message: FromChild) => {
-      if (message.kind === 'completed') resolve(message.result);
+      if (message.kind === 'begun') onBegun();
+      else if (message.kind === 'completed') resolve(message.result);
       else if ((message.kind as unknown) === 'failed') reject(childError(message));
     });
     // More than one may come, and one without a listener would be thrown.

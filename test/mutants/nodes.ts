@@ -271,4 +271,19 @@ export const NODES: readonly Mutant[] = [
       { test: 'test/lives/hard-end.test.ts', grep: 'ends hard, some time after the drain' },
     ],
   },
+  {
+    name: 'timeout-runs-while-the-task-waits',
+    rule: 'F24',
+    file: EXECUTOR,
+    find: `return this.executeSlowly(run, (onBegun) =>
+        this.deps.isolation.run(`,
+    replace: `return this.executeSlowly(run, (onBegun) => (onBegun(), undefined) ??
+        this.deps.isolation.run(`,
+    killedBy: [
+      {
+        test: 'test/workers/isolation.test.ts',
+        grep: 'is timed from when its handler runs, and not while it waits',
+      },
+    ],
+  },
 ];

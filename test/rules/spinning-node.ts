@@ -33,5 +33,6 @@ await isolation.run(
   },
   1,
   1,
+  none,
   new AbortController().signal,
 );

@@ -19,6 +19,13 @@ export interface Forks {
   killGroup(pid: number): boolean;
 }
 
+interface SimTask {
+  readonly work: Work;
+  readonly attempt: number;
+  readonly fencingToken: number;
+  readonly onBegun: () => void;
+}
+
 /**
  * node/worker/isolate.ts in the simulated world: a child is a process of its own, which does not freeze
  * with its node, runs on when its node dies, and ends itself at the instant that its node last told it.
@@ -37,7 +44,7 @@ export class SimIsolation {
     const ledger = new GroupLedger(deps);
     const groups = new Set<number>();
     return {
-      run: (work, attempt, fencingToken, signal) => {
+      run: (work, attempt, fencingToken, onBegun, signal) => {
         const child = this.world.fork();
         groups.add(child.pid);
         const stopWords = this.speak(child.pid, deps);
@@ -46,7 +53,8 @@ export class SimIsolation {
           groups.delete(child.pid);
           ledger.remove(child.pid);
         });
-        return this.runOne(child.pid, { work, attempt, fencingToken }, signal, deps, ledger);
+        const task = { work, attempt, fencingToken, onBegun };
+        return this.runOne(child.pid, task, signal, deps, ledger);
       },
       stop: () => {
         for (const group of groups) this.world.killGroup(group);
@@ -58,14 +66,13 @@ export class SimIsolation {
 
   private async runOne(
     pid: number,
-    task: { readonly work: Work; readonly attempt: number; readonly fencingToken: number },
+    task: SimTask,
     signal: AbortSignal,
     { graceMs }: Pick<IsolationDeps, 'graceMs'>,
     ledger: GroupLedger,
   ): Promise<string> {
     const { world, node } = this;
     const child = world.processOf(pid);
-    const { work, attempt, fencingToken } = task;
     const died = new Promise<never>((_, reject) => {
       child.onExit(() => {
         node.deliver(() => {
@@ -87,7 +94,7 @@ export class SimIsolation {
       await Promise.race([ledger.add(pid, signal), died]);
       signal.throwIfAborted();
       signal.addEventListener('abort', onAbort, { once: true });
-      return await Promise.race([this.runInChild(pid, work, attempt, fencingToken, aborted), died]);
+      return await Promise.race([this.runInChild(pid, task, aborted), died]);
     } finally {
       signal.removeEventListener('abort', onAbort);
       world.killGroup(pid);
@@ -96,9 +103,7 @@ export class SimIsolation {
 
   private runInChild(
     pid: number,
-    work: Work,
-    attempt: number,
-    fencingToken: number,
+    { work, attempt, fencingToken, onBegun }: SimTask,
     aborted: AbortController,
   ): Promise<string> {
     const { world, node } = this;
@@ -108,6 +113,7 @@ export class SimIsolation {
         node.deliver(act);
       };
       child.deliver(() => {
+        answer(onBegun);
         const end = world.history.begin(child, work.id, fencingToken, true);
         child.onExit(end);
         world.history.count('ran in a process of its own');

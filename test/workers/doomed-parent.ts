@@ -27,5 +27,6 @@ await isolation.run(
   },
   1,
   1,
+  () => undefined,
   new AbortController().signal,
 );

@@ -30,11 +30,12 @@ describe('the process groups of a node', () => {
     const slow = isolationWith(() => new Promise((resolve) => waiting.push(resolve)));
     const quick = isolationWith(() => Promise.resolve());
     const { signal } = new AbortController();
+    const none = (): void => undefined;
     let hasEnded = false;
-    const held = slow.run(work, 1, 1, signal).finally(() => (hasEnded = true));
+    const held = slow.run(work, 1, 1, none, signal).finally(() => (hasEnded = true));
     // Two that began after it, one after the other, have had all the time that they need.
-    await quick.run(work, 1, 1, signal);
-    await quick.run(work, 1, 1, signal);
+    await quick.run(work, 1, 1, none, signal);
+    await quick.run(work, 1, 1, none, signal);
     expect(hasEnded).to.equal(false);
     for (const resolve of waiting.splice(0)) resolve();
     expect(JSON.parse(await held)).to.include({ attempt: 1 });

@@ -160,6 +160,43 @@ describe('a task in a process of its own', () => {
     );
   });
 
+  // Seen to fail with the timer at the begin of the wait: it ran while the database was locked.
+  it('is timed from when its handler runs, and not while it waits', async () => {
+    const timers: (() => void)[] = [];
+    const after: Clock['after'] = (ms, action) =>
+      ms === 12_345 ? (timers.push(action), () => undefined) : systemClock.after(ms, action);
+    await open({ clock: { ...systemClock, after } });
+    const payload = JSON.stringify({ port: board.port });
+    const sketch = { timeoutMs: 12_345, maxAttempts: 1, losses: 1, payload };
+    const [seq = 0] = await bench.submit({ type: 'wait', ...sketch });
+    await bench.admin.query('begin');
+    await bench.admin.query('select from skein.node where node_id = $1 for update', [bench.nodeId]);
+    await bench.lease([seq]);
+    await bench.shown(
+      () => Promise.resolve(bench.groupWrites),
+      (writes) => writes === 1,
+    );
+    expect(timers).to.have.length(0);
+    await bench.admin.query('rollback');
+    await board.call();
+    await bench.shown(
+      () => Promise.resolve(timers),
+      () => timers.length === 1,
+    );
+    timers[0]?.();
+    await bench.settled(seq);
+    expect((await bench.task(seq)).error).to.include({ code: 'timeout' });
+  });
+
+  // Seen to fail without the kill of what does not begin: the task held its slot for ever.
+  it('dies when it does not come up', async () => {
+    const after: Clock['after'] = (ms, action) => systemClock.after(ms === 30_000 ? 0 : ms, action);
+    await open({ childClock: { ...systemClock, after } });
+    const seq = await start('wait');
+    await bench.settled(seq);
+    expect(await bench.attempts(seq)).to.deep.equal([{ outcome: 'failed', code: 'process_died' }]);
+  });
+
   // Seen to fail with `await registerGroups` in the path of the answer: the result was lost.
   it('keeps its result when its group cannot be taken out of the row', async () => {
     await open();
