@@ -102,4 +102,47 @@ describe('rule 4: every accepted outcome ends the lease', () => {
     expect(await tables.sql.leases(2).completeMany(completed(3, 1))).to.deep.equal([]);
     expect(await tables.live(1)).to.include({ lease_seq: 3, node_id: 1 });
   });
+
+  // Seen to fail also where a failed attempt begins the numbers anew.
+  it('the same node, which leases its task again and again, settles nothing of a former lease', async () => {
+    await tables.sql.rows('update skein.task set max_attempts = 1000 where seq = 1');
+    const [leader, node, zombie] = [tables.sql, await tables.session(), await tables.session()];
+    const late = zombie.leases(1);
+    const ends = [
+      (lease: number) => node.leases(1).settleMany(settled(5, lease, 1)),
+      (lease: number) => node.leases(1).settleMany(settled(6, lease, 1)),
+      (lease: number) => leader.writer().takeBackMany(1, [1], [lease], 'lost'),
+    ];
+    let accepted = 0;
+    const comeLate = async (leaseSeqs: readonly number[]): Promise<void> => {
+      for (const lease of leaseSeqs) {
+        accepted += (await late.completeMany(completed(lease, 1))).length;
+        accepted += (await late.settleMany(settled(2, lease, 1))).length;
+        accepted += (await late.settleMany(settled(6, lease, 1))).length;
+      }
+    };
+    const former = [1];
+    await ends[0]?.(1);
+    for (let round = 1; round <= 200; round += 1) {
+      const { lease_seq: known } = (await tables.live(1)) ?? { lease_seq: 0 };
+      // The last ones and the first come while the task is leased anew, while it is held, and at its end.
+      const zombies = [1, ...former.slice(-2)];
+      const [leased] = await Promise.all([
+        leader.writer().leaseMany([1], [known], [1]),
+        comeLate(zombies),
+      ]);
+      const [lease = 0] = leased.leaseSeqs;
+      expect(lease, 'a number of its own').to.be.greaterThan(Math.max(...former));
+      await comeLate(zombies);
+      expect(await tables.live(1)).to.include({ lease_seq: lease, node_id: 1 });
+      await Promise.all([ends[round % ends.length]?.(lease), comeLate(zombies)]);
+      former.push(lease);
+    }
+    expect(accepted).to.equal(0);
+    expect(await tables.task(1)).to.include({ status: null });
+    const [{ count } = { count: 0 }] = await tables.sql.rows<{ count: number }>(
+      'select count(*)::int from skein.attempt where seq = 1',
+    );
+    expect(count, 'each lease ended once').to.equal(former.length);
+  });
 });
