@@ -4,6 +4,7 @@ import { Elector, type Leadership } from './cluster/elector.ts';
 import { LeaderContact } from './cluster/leader-contact.ts';
 import type { HeartbeatMetricsPort } from './cluster/ports.ts';
 import type { Config } from './config.ts';
+import { isUnderstood, PROTOCOL } from './core/messages.ts';
 import type { Handler } from './core/handler.ts';
 import { LeaderLoop } from './leader/loop.ts';
 import type { LeaderMetricsPort, LinkHandlers, LinkToNode, LogPort } from './leader/ports.ts';
@@ -162,6 +163,11 @@ export class Incarnation {
       this.deps.surroundings.doubt?.();
       return { refused: 'on another database' };
     }
+    if (!isUnderstood(link.hello)) {
+      const { name, version } = link.hello;
+      this.deps.log.warn('A node of another protocol was refused.', { peer: name, version });
+      return { refused: `its release and ${this.deps.version} do not understand each other` };
+    }
     const { leaseMs } = this.deps.config.timings;
     if ((link.hello.leaseMs ?? 0) !== 0 && link.hello.leaseMs !== leaseMs) {
       this.deps.log.warn('A node with a lease of another length was refused.', {
@@ -284,6 +290,7 @@ export class Incarnation {
       hello: {
         ...{ nodeId: this.nodeId, incarnation, name, slots, types, simulates, version },
         leaseMs: config.timings.leaseMs,
+        ...{ protocol: PROTOCOL.speaks, protocolMin: PROTOCOL.understands },
         ...(this.anchor === undefined ? {} : { database: this.anchor.serverName }),
       },
       registeredMs: facts.registeredMs,

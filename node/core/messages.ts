@@ -42,6 +42,22 @@ export interface Hello {
    * it by its own length: a node that counts on more would stop its tasks after others have them.
    */
   readonly leaseMs?: number;
+  /** The protocol that this node speaks, and the oldest that it understands; 0 where it does not say. */
+  readonly protocol?: number;
+  readonly protocolMin?: number;
+}
+
+/**
+ * What is added to a message is left out by those who do not know it, and needs no new number. Raised is
+ * the first where the meaning of a message changes, and the second one release later: nodes of two
+ * releases in a row work together, so that a cluster is upgraded node by node.
+ */
+export const PROTOCOL = { speaks: 1, understands: 1 } as const;
+
+/** Whether two nodes understand each other; one that does not say speaks the first protocol. */
+export function isUnderstood({ protocol = 0, protocolMin = 0 }: Partial<Hello>): boolean {
+  const [speaks, understands] = [protocol || 1, protocolMin || 1];
+  return speaks >= PROTOCOL.understands && PROTOCOL.speaks >= understands;
 }
 
 /** One renewal per node, never per task. */

@@ -48,6 +48,8 @@ const submitted = { seq: 1, typeId: 1, priority: 50, hasDuration: false, expecte
 const hello = {
   database: '',
   leaseMs: 0,
+  protocol: 0,
+  protocolMin: 0,
   nodeId: 1,
   incarnation: 'i',
   name: 'node-1',

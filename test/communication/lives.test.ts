@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { Client } from 'pg';
+import { PROTOCOL } from '../../node/core/messages.ts';
 import { LAN } from '../../node/core/timings.ts';
 import { builtInHandlers } from '../../node/handlers/built-in.ts';
 import type { LinkToNode } from '../../node/leader/ports.ts';
@@ -93,11 +94,17 @@ describe('the lives of a node', function () {
     return rows[0]?.state;
   };
   /** What a node hears that says hello to this one. */
-  const hello = (database: string, termSeen: number, leaseMs = LAN.leaseMs): object =>
+  const hello = (
+    database: string,
+    termSeen: number,
+    leaseMs = LAN.leaseMs,
+    protocol: readonly [speaks: number, understands: number] = [0, 0],
+  ): object =>
     lives.accept({
       hello: {
         ...{ nodeId: 900, incarnation: 'other', name: 'other', slots: 1, types: [] },
         ...{ simulates: false, version: 'test', termSeen, database, leaseMs },
+        ...{ protocol: protocol[0], protocolMin: protocol[1] },
       },
       send: () => 1,
       close: () => undefined,
@@ -118,6 +125,19 @@ describe('the lives of a node', function () {
     const refused = { refused: 'the lease of this cluster is 10000 ms: set lease_ms alike' };
     expect(hello(watch.serverName, 1, 20_000)).to.deep.equal(refused);
     expect(hello(watch.serverName, 1, 0), 'who does not say').to.not.have.property('refused');
+  });
+
+  // Seen to fail without `isUnderstood`, and with either half of it.
+  it('refuse a node of a release that they do not understand, or that does not understand them', () => {
+    const saying = (speaks: number, understands: number): object =>
+      hello(watch.serverName, 1, LAN.leaseMs, [speaks, understands]);
+    const { speaks, understands } = PROTOCOL;
+    const refused = { refused: 'its release and test do not understand each other' };
+    expect(saying(speaks + 1, speaks + 1)).to.deep.equal(refused);
+    expect(saying(speaks + 1, speaks), 'the next release').to.not.have.property('refused');
+    // The first is the oldest that there is, and 0 says nothing.
+    expect(saying(understands - 2, 1), 'an older one').to.deep.equal(refused);
+    expect(saying(0, 0), 'who does not say').to.not.have.property('refused');
   });
 
   it('lead under a term above the highest that any peer has seen', async () => {

@@ -13,6 +13,8 @@ export interface Hello {
   'termSeen'?: (number | string | Long);
   'database'?: (string);
   'leaseMs'?: (number);
+  'protocol'?: (number);
+  'protocolMin'?: (number);
 }
 
 export interface Hello__Output {
@@ -26,4 +28,6 @@ export interface Hello__Output {
   'termSeen': (number);
   'database': (string);
   'leaseMs': (number);
+  'protocol': (number);
+  'protocolMin': (number);
 }
