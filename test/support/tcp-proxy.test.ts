@@ -5,6 +5,7 @@ import net from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { expect } from 'chai';
+import { until } from '../cluster/setup.ts';
 import { createTcpProxy } from './tcp-proxy.ts';
 import type { TcpProxy } from './tcp-proxy.ts';
 
@@ -100,6 +101,25 @@ describe('the TCP proxy for tests', () => {
     expect(received).to.equal('before one two three');
     proxy.resume();
     expect(await nextText(client)).to.equal('held');
+  });
+
+  // Seen to fail with a silence of all connections, and with one that heal does not end.
+  it('silences the connections that began with a name, and no other, until it heals', async () => {
+    const [named, other] = [await connect(), await connect()];
+    named.write('name/a');
+    other.write('name/b');
+    await Promise.all([nextText(named), nextText(other)]);
+    expect(proxy.silence('name/a')).to.equal(1);
+    let heard = '';
+    named.on('data', (bytes: Buffer) => (heard += bytes.toString()));
+    named.write(' held');
+    other.write(' passes');
+    await targetReceives(' passes');
+    await passTime();
+    expect(received).to.not.include(' held');
+    proxy.heal();
+    await targetReceives(' held');
+    await until(() => Promise.resolve(heard === ' held' ? true : undefined), 'the echo');
   });
 
   it('delays without changing the order', async () => {

@@ -21,6 +21,11 @@ export interface TcpProxy {
   /** Silence: nothing passes, ends and resets included; connections stay open, new ones are accepted. */
   pause(direction?: Direction): void;
   resume(): void;
+  /**
+   * The same for the connections that are open now and whose client began with this text, as a session of
+   * PostgreSQL does with its name; new ones pass. Answers how many, until `heal`.
+   */
+  silence(name: string): number;
   /** Resets every connection, on both sides. New ones are welcome. */
   cutAll(): void;
   /** From now on new connections lead there; those that are open stay where they are. */
@@ -95,6 +100,12 @@ class FaultyProxy implements TcpProxy {
     this.pumpAll();
   }
 
+  silence(name: string): number {
+    const named = [...this.pairs].filter((pair) => pair.introduction.includes(name));
+    for (const pair of named) pair.isSilent = true;
+    return named.length;
+  }
+
   cutAll(): void {
     for (const pair of this.pairs) pair.cut();
   }
@@ -121,7 +132,10 @@ class FaultyProxy implements TcpProxy {
   heal(): void {
     this.trap = undefined;
     this.faults.delayMs = 0;
-    for (const pair of this.pairs) if (pair.toClient.hasLost) pair.cut();
+    for (const pair of this.pairs) {
+      pair.isSilent = false;
+      if (pair.toClient.hasLost) pair.cut();
+    }
     this.resume();
   }
 
@@ -168,6 +182,9 @@ interface Faults {
 class Pair {
   readonly toTarget: Pipe;
   readonly toClient: Pipe;
+  isSilent = false;
+  /** What the client sent first. */
+  introduction = '';
   private readonly sockets: readonly net.Socket[];
 
   constructor(
@@ -178,12 +195,13 @@ class Pair {
   ) {
     this.sockets = [client, target];
     for (const socket of this.sockets) socket.setNoDelay(true);
-    this.toTarget = new Pipe(client, target, faults, () => faults.toTarget);
-    this.toClient = new Pipe(target, client, faults, () => faults.toClient);
+    this.toTarget = new Pipe(client, target, faults, () => this.isSilent || faults.toTarget);
+    this.toClient = new Pipe(target, client, faults, () => this.isSilent || faults.toClient);
     let recent = '';
     client.on('data', (bytes: Buffer) => {
       // A text may be split over two chunks.
       recent = recent.slice(-256) + bytes.toString('latin1');
+      if (this.introduction === '') this.introduction = recent;
       onSent(recent);
     });
   }
