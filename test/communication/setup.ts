@@ -79,6 +79,8 @@ export function manualTimers() {
 export const HELLO: Hello = {
   database: '7612345678901234567/2',
   leaseMs: 10_000,
+  protocol: 1,
+  protocolMin: 1,
   nodeId: 7,
   incarnation: '5a0f1f0e-57a4-4a40-9f0b-5f9a3c8c2f11',
   name: 'node-2',
