@@ -9,6 +9,7 @@ import type { PeersReport } from '../test/bench/peers/compare.ts';
 import { peersText } from '../test/bench/peers/report.ts';
 import { jsonOf, textOf } from '../test/bench/report.ts';
 import type { ScenarioReport } from '../test/bench/report.ts';
+import { INTERRUPTED, stopOnSignals } from './stop-signals.ts';
 
 /**
  * How fast it is, and what it costs: the built node, three processes, the PostgreSQL that comes with the
@@ -28,7 +29,6 @@ ${SCENARIOS.map(({ name, what }) => `                        ${name.padEnd(11)}$
 Figures are medians with minimum and maximum. CPU is that of whole processes, PostgreSQL with all its own.
 The tasks are those of the built-in types, which run in the process of the node.`;
 
-const INTERRUPTED = 130;
 const BUILT = fileURLToPath(new URL('../dist/node/main.js', import.meta.url));
 
 async function main(): Promise<number> {
@@ -85,18 +85,6 @@ async function maybeCompare(options: BenchOptions): Promise<PeersReport | undefi
 
 function say(line: string): void {
   process.stderr.write(`${line}\n`);
-}
-
-/** The first signal ends the run with what it has started, the second at once. */
-function stopOnSignals(): AbortSignal {
-  const stopping = new AbortController();
-  const onSignal = (): void => {
-    if (stopping.signal.aborted) process.exit(INTERRUPTED);
-    stopping.abort(new Error('told to stop'));
-  };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  return stopping.signal;
 }
 
 process.exitCode = await main();

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { textOf } from '../test/chaos/report.ts';
 import { runChaos } from '../test/chaos/run.ts';
+import { INTERRUPTED, stopOnSignals } from './stop-signals.ts';
 
 /**
  * Real nodes and a real PostgreSQL under load, while processes, sessions and connections die, freeze
@@ -29,9 +30,6 @@ const FLAGS = {
   help: { type: 'boolean', default: false },
 } as const;
 
-/** Ended by the second signal: 128 + SIGINT, as shells have it. */
-const INTERRUPTED = 130;
-
 async function main(): Promise<number> {
   const { values } = parseArgs({ options: FLAGS });
   if (values.help) {
@@ -49,25 +47,19 @@ async function main(): Promise<number> {
   }
   // The nodes are started by the loader that runs this file, whoever loaded it.
   if (process.execArgv.length === 0) process.execArgv.push('--import', import.meta.resolve('tsx'));
-  const stopping = new AbortController();
-  const onSignal = (): void => {
-    if (stopping.signal.aborted) process.exit(INTERRUPTED);
-    stopping.abort(new Error('told to stop'));
-  };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
+  const stopping = stopOnSignals();
   const say = (line: string): void => {
     process.stderr.write(`${line}\n`);
   };
   try {
     const report = await runChaos(
       { seed, seconds, nodes, leaseMs, keep: values.keep, say },
-      stopping.signal,
+      stopping,
     );
     process.stdout.write(`${values.json ? JSON.stringify(report) : textOf(report)}\n`);
     return report.is_sound ? 0 : 1;
   } catch (thrown) {
-    if (!stopping.signal.aborted) throw thrown;
+    if (!stopping.aborted) throw thrown;
     say('stopped');
     return INTERRUPTED;
   }

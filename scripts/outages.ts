@@ -8,6 +8,7 @@ import type { Part } from '../test/outages/part.ts';
 import { textOf } from '../test/outages/report.ts';
 import type { PartReport } from '../test/outages/report.ts';
 import { rolling } from '../test/outages/rolling.ts';
+import { INTERRUPTED, stopOnSignals } from './stop-signals.ts';
 
 /**
  * How long failovers and outages last: a PostgreSQL of its own with full durability, three real nodes,
@@ -43,7 +44,6 @@ const PARTS: Readonly<Record<string, readonly (readonly [part: Part, count: numb
   ],
 };
 
-const INTERRUPTED = 130;
 const BUILT = fileURLToPath(new URL('../dist/node/main.js', import.meta.url));
 
 async function main(): Promise<number> {
@@ -89,18 +89,6 @@ async function main(): Promise<number> {
   }
   process.stdout.write(`${values.json ? JSON.stringify(reports) : textOf(reports)}\n`);
   return reports.every(({ faults, misses }) => faults.length + misses.length === 0) ? 0 : 1;
-}
-
-/** The first signal ends the run with what it has started, the second at once. */
-function stopOnSignals(): AbortSignal {
-  const stopping = new AbortController();
-  const onSignal = (): void => {
-    if (stopping.signal.aborted) process.exit(INTERRUPTED);
-    stopping.abort(new Error('told to stop'));
-  };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  return stopping.signal;
 }
 
 process.exitCode = await main();
