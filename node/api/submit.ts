@@ -1,8 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { errors } from '../base/errors.ts';
 import type { AppError } from '../base/errors.ts';
-import { uuidv7 } from '../base/uuid.ts';
-import type { Batch, SingleTask, TaskFields } from '../core/submission.ts';
+import type { SingleTask } from '../core/submission.ts';
 import { PRIORITY } from '../core/task.ts';
 import { mediaTypeOf, withJson } from './body.ts';
 import type { BodyBudget } from './body.ts';
@@ -11,7 +10,8 @@ import type { ApiRequest, ApiResponse, Endpoint } from './endpoint.ts';
 import { Faults, invalid } from './faults.ts';
 import { Ndjson } from './ndjson.ts';
 import type { LeaderPort, MetricsPort, SubmissionsPort, TaskReaderPort } from './ports.ts';
-import { taskSchema, toFields, workflowSchema } from './schemas.ts';
+import { readBatch, readTask, readWorkflow } from './read-submission.ts';
+import { toFields } from './schemas.ts';
 import type { TaskBody } from './schemas.ts';
 import { TaskSet } from './task-set.ts';
 import { isSameBody } from './views.ts';
@@ -40,7 +40,7 @@ export function submitEndpoints(deps: SubmitDeps): readonly Endpoint[] {
 
 function submitTask(deps: SubmitDeps, { message }: ApiRequest): Promise<ApiResponse> {
   return withJson(message, deps.budget, async (value) => {
-    const task = readTask(value);
+    const task = readTask(value, '#');
     const outcome = await deps.submissions.submitOne(task);
     switch (outcome.kind) {
       case 'stored':
@@ -59,27 +59,6 @@ function submitTask(deps: SubmitDeps, { message }: ApiRequest): Promise<ApiRespo
         throw missingDependencies(value as TaskBody, new Set(outcome.missing));
     }
   });
-}
-
-function readTask(value: unknown): SingleTask {
-  const faults = new Faults();
-  const parsed = taskSchema.safeParse(value);
-  if (!parsed.success) {
-    faults.addZod(parsed.error, '#');
-    faults.throwIfAny();
-    throw new Error('a schema refused a body without a fault');
-  }
-  const body = parsed.data;
-  const id = body.id ?? uuidv7();
-  const fields = toFields(body, PRIORITY.default, '#', faults);
-  const dependencies = body.dependencies ?? [];
-  const self = dependencies.indexOf(id);
-  if (self !== -1) {
-    const detail = `a task cannot depend on itself: ${id} → ${id}`;
-    faults.add(`#/dependencies/${String(self)}`, detail);
-  }
-  faults.throwIfAny();
-  return { id, fields, dependencies: [...new Set(dependencies)] };
 }
 
 async function alreadyExists(deps: SubmitDeps, task: SingleTask): Promise<AppError> {
@@ -150,65 +129,17 @@ async function submitLines(
 
 function submitWorkflow(deps: SubmitDeps, { message }: ApiRequest): Promise<ApiResponse> {
   return withJson(message, deps.budget, async (value) => {
-    const parsed = workflowSchema.safeParse(value);
-    const faults = new Faults();
-    if (!parsed.success) {
-      faults.addZod(parsed.error, '#');
-      faults.throwIfAny();
-      throw new Error('a schema refused a body without a fault');
-    }
-    const body = parsed.data;
-    const id = body.id ?? uuidv7();
-    const name = body.name ?? id;
-    const priority = body.priority ?? PRIORITY.default;
-    const idPrefix = `${id}/`;
-    const set = new TaskSet({
-      clock: deps.clock,
-      base: '#/tasks',
-      idPrefix,
-      defaultPriority: priority,
-    });
-    const batch = await readBatch(set, body.tasks, idPrefix, { id, name, priority });
+    const { set, batch, id, name } = await readWorkflow(deps.clock, value, '#');
     set.throwIfRefused(await deps.submissions.submitBatch(batch), id);
     const count = set.graph.count;
     told(deps, count);
-    const ids = Array.from({ length: count }, (_, task) => idPrefix + set.graph.idOf(task));
+    const ids = Array.from({ length: count }, (_, task) => batch.idPrefix + set.graph.idOf(task));
     return json(
       201,
       { id, name, status: 'RUNNING', count, ids },
       { location: `/workflows/${encodeURIComponent(id)}` },
     );
   });
-}
-
-async function readBatch(
-  set: TaskSet,
-  values: readonly unknown[],
-  idPrefix: string,
-  workflow: Batch['workflow'],
-): Promise<Batch> {
-  const fields: TaskFields[] = [];
-  for (const value of values) {
-    const read = set.add(value);
-    if (read !== null) fields.push(read);
-    if (set.isHopeless) break;
-    await set.breather.maybeBreathe();
-  }
-  const order = await set.check();
-  const fieldsOf: Batch['fieldsOf'] = (task) => {
-    const found = fields[task];
-    if (found === undefined) throw new Error('a task that was checked has no fields');
-    return found;
-  };
-  return {
-    graph: set.graph,
-    order,
-    idPrefix,
-    typeNames: set.typeNames,
-    workflow,
-    fieldsOf,
-    sizeOf: (task) => 200 + (fieldsOf(task).payload?.length ?? 0),
-  };
 }
 
 function told({ leader, metrics }: SubmitDeps, count: number): void {

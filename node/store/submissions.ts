@@ -3,20 +3,14 @@ import type { Clock } from '../base/clock.ts';
 import { AppError, errors } from '../base/errors.ts';
 import { Gate } from '../base/gate.ts';
 import type { Submitted } from '../core/messages.ts';
-import type { Batch, BatchOutcome, NewWorkflow } from '../core/submission.ts';
+import type { Batch, BatchOutcome } from '../core/submission.ts';
 import type { SingleOutcome, SingleTask } from '../core/submission.ts';
 import { wasCommitted } from './commit-check.ts';
 import type { CommitTrace } from './commit-check.ts';
 import { CommitUnknownError, sqlState } from './database.ts';
 import type { Database, Session, Statement } from './database.ts';
-import {
-  allocateSeqs,
-  eachExisting,
-  insertRows,
-  lockTasks,
-  startableOf,
-} from './submission-rows.ts';
-import type { NewRow } from './submission-rows.ts';
+import { insertBatch, Refused, singleRow } from './submission-batch.ts';
+import { eachExisting, insertRows, lockTasks, startableOf } from './submission-rows.ts';
 import { TypeNames, type TypeIds } from './type-names.ts';
 
 /**
@@ -47,8 +41,6 @@ export interface SubmissionsDeps {
 
 const GROUP_SIZE_MAX = 1000;
 const QUEUE_SIZE_MAX = 20_000;
-const CHUNK_TASKS = 2000;
-const CHUNK_BYTES = 4 * 1024 * 1024;
 /** Large submits under way at once; each holds a session of the pool for as long as it takes. */
 const BATCHES_MAX = 4;
 const BATCHES_WAITING_MAX = 200;
@@ -56,33 +48,10 @@ const NAMED_MAX = 1000;
 /** Rounds of a submit that meets ids which vanish before they can be named. */
 const ROUNDS_MAX = 5;
 
-const ADD_WORKFLOW: Statement = {
-  name: 'submissions.add-workflow',
-  text: `
-    insert into skein.workflow (id, name, priority, total)
-    values ($1, $2, $3, $4)
-    on conflict (namespace_id, id) do nothing
-    returning workflow_seq`,
-};
-
 const WORKFLOW_EXISTS: Statement = {
   name: 'submissions.workflow-exists',
   text: `select 1 from skein.workflow where namespace_id = 0 and id = $1`,
 };
-
-const TELL: Statement = {
-  name: 'submissions.tell',
-  text: `insert into skein.inbox (kind, first_seq, last_seq) values ('submitted', $1, $2)`,
-};
-
-/** Thrown inside a transaction to roll it back with an answer. */
-class Refused extends Error {
-  readonly outcome: BatchOutcome | { readonly kind: 'ids-taken' };
-  constructor(outcome: Refused['outcome']) {
-    super(outcome.kind);
-    this.outcome = outcome;
-  }
-}
 
 export class Submissions {
   readonly #database: Database;
@@ -134,7 +103,7 @@ export class Submissions {
     let trace: CommitTrace | undefined;
     try {
       await this.#transaction(typeIds, async (session) => {
-        trace = await this.#insertBatch(session, batch, typeIds);
+        ({ trace } = await insertBatch(session, batch, typeIds));
       });
     } catch (thrown) {
       if (thrown instanceof Refused) return thrown.outcome;
@@ -153,35 +122,6 @@ export class Submissions {
       if (serverName === this.#database.serverName) return work(session);
       throw errors.databaseNotPrimary('it changed in the meantime');
     }, options);
-  }
-
-  async #insertBatch(session: Session, batch: Batch, typeIds: TypeIds): Promise<CommitTrace> {
-    const { graph, order } = batch;
-    const workflowSeq = await addWorkflow(session, batch.workflow, graph.count);
-    const externals = graph.externals();
-    const externalSeqs = await lockTasks(session, externals);
-    if (externalSeqs.size < externals.length) {
-      const missing = new Set(externals.filter((id) => !externalSeqs.has(id)));
-      throw new Refused({ kind: 'missing', missing });
-    }
-    const seqs = await allocateSeqs(session, graph.count);
-    const range = { first: seqs[0] as number, last: seqs[graph.count - 1] as number };
-    let trace: CommitTrace | undefined;
-    for (let start = 0; start < graph.count;) {
-      const end = chunkEnd(batch, start);
-      const rows = Array.from(order.subarray(start, end), (task) =>
-        rowOf(batch, task, seqs, externalSeqs, typeIds),
-      );
-      const isAll = start === 0 && end === graph.count;
-      const { inserted, xid } = await insertRows(session, rows, workflowSeq, isAll ? range : null);
-      if (inserted < rows.length) throw new Refused({ kind: 'ids-taken' });
-      const [first] = rows;
-      if (first !== undefined) trace = { seq: first.seq as number, ids: [first.id], xid };
-      if (end === graph.count && !isAll) await session.query(TELL, [range.first, range.last]);
-      start = end;
-    }
-    if (trace === undefined) throw new Error('an empty batch was submitted');
-    return trace;
   }
 
   /** The refusal of a batch by what is stored now, before the names of its types are stored. */
@@ -312,70 +252,6 @@ export class Submissions {
       throw errors.databaseUnavailable(thrown);
     }
   }
-}
-
-async function addWorkflow(
-  session: Session,
-  workflow: NewWorkflow | null,
-  total: number,
-): Promise<number | null> {
-  if (workflow === null) return null;
-  const { id, name, priority } = workflow;
-  const [row] = await session.query<{ workflow_seq: number }>(ADD_WORKFLOW, [
-    id,
-    name,
-    priority,
-    total,
-  ]);
-  if (row === undefined) throw new Refused({ kind: 'workflow-exists' });
-  return row.workflow_seq;
-}
-
-/** Where the chunk that starts at `start` ends: after so many tasks, or so many bytes. */
-function chunkEnd(batch: Batch, start: number): number {
-  let bytes = 0;
-  let end = start;
-  while (end < batch.graph.count && end - start < CHUNK_TASKS && bytes < CHUNK_BYTES) {
-    bytes += batch.sizeOf(batch.order[end] as number);
-    end += 1;
-  }
-  return end;
-}
-
-function rowOf(
-  batch: Batch,
-  task: number,
-  seqs: Float64Array,
-  externalSeqs: ReadonlyMap<string, number>,
-  typeIds: TypeIds,
-): NewRow {
-  const { graph, idPrefix } = batch;
-  const fields = batch.fieldsOf(task);
-  const dependencies: string[] = [];
-  const dependencySeqs: number[] = [];
-  graph.eachDependency(task, (id, inside) => {
-    dependencies.push(inside === -1 ? id : idPrefix + id);
-    const seq = inside === -1 ? externalSeqs.get(id) : seqs[inside];
-    dependencySeqs.push(seq as number);
-  });
-  return {
-    seq: seqs[task] as number,
-    id: idPrefix + graph.idOf(task),
-    typeId: typeIds.get(fields.type) as number,
-    fields,
-    dependencies,
-    dependencySeqs,
-  };
-}
-
-function singleRow(
-  { id, fields, dependencies }: SingleTask,
-  seqs: ReadonlyMap<string, number>,
-  typeIds: TypeIds,
-): NewRow {
-  const typeId = typeIds.get(fields.type) as number;
-  const dependencySeqs = dependencies.map((dependency) => seqs.get(dependency) as number);
-  return { seq: null, id, typeId, fields, dependencies, dependencySeqs };
 }
 
 /** Gives the tasks that name a missing dependency their answer, and returns the others. */

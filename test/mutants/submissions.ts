@@ -23,7 +23,7 @@ export const SUBMITS: readonly Mutant[] = [
   {
     name: 'inbox-row-outside-the-transaction',
     rule: 'rule 2',
-    file: SUBMISSIONS,
+    file: 'node/store/submission-batch.ts',
     find: 'await session.query(TELL, [range.first, range.last]);',
     replace: 'await this.#database.query(TELL, [range.first, range.last]);',
     why: 'The leader applies it before the tasks can be seen, and never looks again.',
