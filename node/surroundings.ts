@@ -14,8 +14,8 @@ import { dialLeader } from './rpc/leader-link.ts';
 import { LockSessions } from './store/lock-session.ts';
 import { Pipeline, type Statements } from './store/pipeline.ts';
 import { Anchor, type PrimaryWatch, type Servers } from './store/primary.ts';
-import type { Isolation } from './worker/executor.ts';
 import { ChildIsolation, type IsolationDeps } from './worker/isolate.ts';
+import type { Isolation } from './worker/run-context.ts';
 
 /**
  * All that one life of a node meets outside itself: time and chance, its connections to PostgreSQL,
