@@ -9,6 +9,11 @@ import { toResult, toThrown } from './outcome.ts';
 import type { LogLine } from './ports.ts';
 import { RemoteContext } from './remote-context.ts';
 
+/** What `IsolationDeps.childSettings` says. */
+export function settingsOfChild(): unknown {
+  return JSON.parse((isMainThread ? process.argv[3] : undefined) ?? 'null') as unknown;
+}
+
 /**
  * What runs inside a child process: one task and its answer. The process is started anew for each
  * task, and the task begins only when the dead-man thread reads the pipe to the node. That thread kills

@@ -24,6 +24,8 @@ import type { Isolation, Run, RunContext } from './run-context.ts';
 export interface IsolationDeps extends GroupLedgerDeps {
   /** The module that a child runs; it knows the handlers, this file does not. */
   readonly childEntry: URL;
+  /** For that module, as JSON: how the handlers of this node are set up. */
+  readonly childSettings?: unknown;
   readonly graceMs: number;
   /** From now to the kill time of the node's lease, counted from its last renewal. */
   readonly leaseLeftMs: () => number;
@@ -143,8 +145,9 @@ export class ChildIsolation implements Isolation {
 
   private fork(): { readonly child: ChildProcess; readonly words: Words } {
     const words = new Words(this.deps);
+    const { childEntry, childSettings = null } = this.deps;
     try {
-      const child = fork(this.deps.childEntry, [String(words.grantedMs)], {
+      const child = fork(childEntry, [String(words.grantedMs), JSON.stringify(childSettings)], {
         detached: true,
         stdio: ['ignore', 'ignore', 'ignore', 'ipc', 'pipe'],
         serialization: 'json',
