@@ -63,6 +63,7 @@ export const taskSchema = z.strictObject({
     })
     .optional(),
   timeout_ms: z.int().min(1).max(DURATION_MS_MAX).nullish(),
+  ttl_ms: z.int().min(1).max(DURATION_MS_MAX).nullish(),
   run_at: instant.nullish(),
   delay_ms: milliseconds.nullish(),
   trigger_rule: z.enum(TRIGGER_RULE_NAMES).optional(),
@@ -112,6 +113,7 @@ export function toFields(
     durationMs: body.duration_ms ?? null,
     expectedMs: body.expected_ms ?? null,
     timeoutMs: body.timeout_ms ?? null,
+    ttlMs: body.ttl_ms ?? null,
     backoffFixed: backoff?.type === 'fixed',
     backoffBaseMs: baseMs,
     backoffMaxMs: maxMs,

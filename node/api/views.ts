@@ -36,6 +36,7 @@ export function taskText(task: TaskRecord, waitingFor: WaitingFor | null): strin
       trigger_rule: TRIGGER_RULE_NAMES[task.triggerRule],
       expected_ms: task.expectedMs,
       timeout_ms: task.timeoutMs,
+      ttl_ms: task.ttlMs,
       backoff: {
         type: task.backoffFixed ? 'fixed' : 'exponential',
         base_ms: task.backoffBaseMs,
@@ -178,6 +179,7 @@ const SCALARS = [
   'durationMs',
   'expectedMs',
   'timeoutMs',
+  'ttlMs',
   'backoffFixed',
   'backoffBaseMs',
   'backoffMaxMs',

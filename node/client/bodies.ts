@@ -16,6 +16,7 @@ export interface NewTask {
     readonly max_ms?: number;
   };
   readonly timeout_ms?: number;
+  readonly ttl_ms?: number;
   readonly run_at?: string;
   readonly delay_ms?: number;
   readonly trigger_rule?: TriggerRuleName;
@@ -53,6 +54,7 @@ export interface TaskBody extends TaskSummaryBody {
   readonly trigger_rule: TriggerRuleName;
   readonly expected_ms: number | null;
   readonly timeout_ms: number | null;
+  readonly ttl_ms: number | null;
   readonly payload: unknown;
   readonly result: unknown;
   readonly error: {

@@ -81,6 +81,9 @@ function addRow(state: SchedulerState, rows: LiveRows, at: number): number {
   graph.attempt[row] = stone?.attempt ?? (rows.attempts[at] as number);
   graph.runAtMs[row] = stone?.runAtMs ?? (rows.runAtMs[at] as number);
   state.story.add(seq, 'loaded', graph.at(graph.leaseSeq, row));
+  // What went back to the queue as charged has begun.
+  const hasBegun = (stone?.attempt ?? 0) > 0;
+  state.deadlines.set(seq, hasBegun ? 0 : (rows.expiresAtMs[at] as number));
   if (stone === undefined) {
     if (rows.cancels[at] === true) graph.seen[row] = Seen.CANCEL;
     adoptLease(state, row, rows.nodeIds[at] as number);
@@ -144,6 +147,7 @@ export function refresh(state: SchedulerState, row: number, rows: LiveRows, at: 
   const leaseSeq = rows.leaseSeqs[at] as number;
   const known = graph.at(graph.leaseSeq, row);
   if (leaseSeq < known) return;
+  state.deadlines.set(rows.seqs[at] as number, rows.expiresAtMs[at] as number);
   const phase = graph.at(graph.phase, row);
   if (leaseSeq > known && phase !== Phase.GRANTING) {
     adopt(state, row, rows, at);

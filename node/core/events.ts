@@ -1,7 +1,7 @@
 import type { Grants, Heartbeat, Told } from './messages.ts';
 import type { EndCode } from './task.ts';
 
-/** Rows of `live`, in columns of equal length. 0 stands for null in `nodeIds` and `runAtMs`. */
+/** Rows of `live`, in columns of equal length. 0 stands for null in `nodeIds` and in times. */
 export interface LiveRows {
   readonly seqs: readonly number[];
   readonly typeIds: readonly number[];
@@ -18,6 +18,8 @@ export interface LiveRows {
   /** What each is said to take; 0 where nothing is said. */
   readonly expectedMs: readonly number[];
   readonly deps: readonly (readonly number[])[];
+  /** Until when each must have started, as `runAtMs`; 0 once it has begun. */
+  readonly expiresAtMs: readonly number[];
 }
 
 /** A node that the leader may lease to. */
@@ -146,6 +148,8 @@ export type Effect =
       readonly leaseSeqs: readonly number[];
     }
   | { readonly kind: 'persist-cancels'; readonly seqs: readonly number[] }
+  /** Tasks that should have started by now: those that nobody holds end as FAILED, `expired`. */
+  | { readonly kind: 'persist-expiries'; readonly seqs: readonly number[] }
   | {
       /**
        * Parents stand before their children, so that a crash between chunks leaves no gap. A long

@@ -19,6 +19,7 @@ export class Outbox {
   private skips: number[] = [];
   private skipsAsked = 0;
   cancels: number[] = [];
+  expiries: number[] = [];
   loads: number[] = [];
   unresolved = new Set<number>();
   claims: LeaseClaim[] = [];
@@ -93,6 +94,7 @@ export class Outbox {
       effects.push({ kind: 'persist-releases', nodeId, ...columns });
     }
     if (this.cancels.length > 0) effects.push({ kind: 'persist-cancels', seqs: this.cancels });
+    if (this.expiries.length > 0) effects.push({ kind: 'persist-expiries', seqs: this.expiries });
     const skips = this.nextSkips();
     if (skips.length > 0) effects.push({ kind: 'persist-skips', seqs: skips });
     if (this.leases.seqs.length > 0) effects.push({ kind: 'persist-leases', ...this.leases });
@@ -132,6 +134,7 @@ export class Outbox {
 
   private empty(): void {
     this.cancels = [];
+    this.expiries = [];
     this.loads = [];
     this.unresolved = new Set();
     this.claims = [];

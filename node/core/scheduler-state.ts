@@ -1,4 +1,5 @@
 import { CriticalPath } from './critical-path.ts';
+import { Deadlines } from './deadlines.ts';
 import { Durations, type Learned } from './durations.ts';
 import { quickMsOf, Members, type PlacementClass } from './members.ts';
 import { isDueEarlier, isMoreUrgent, RowHeap } from './ready-queue.ts';
@@ -23,6 +24,7 @@ export class SchedulerState {
   readonly story = new Story();
   readonly durations = new Durations();
   readonly timers: RowHeap;
+  readonly deadlines = new Deadlines();
   readonly path: CriticalPath;
   /** One ready queue per placement class. */
   readonly classes: PlacementClass[] = [];
@@ -97,6 +99,7 @@ export class SchedulerState {
   /** Puts an unleased task where its trigger rule and its time say. */
   place(row: number): void {
     const { graph } = this;
+    this.deadlines.arm(graph.at(graph.seq, row));
     switch (this.verdict(row)) {
       case 'wait':
         this.setPhase(row, Phase.WAITING);
@@ -201,6 +204,7 @@ export class SchedulerState {
     const { graph } = this;
     const seq = graph.at(graph.seq, row);
     this.unplace(row);
+    this.deadlines.delete(seq);
     this.tombstones.bury(seq, graph.at(graph.leaseSeq, row), code);
     this.outbox.tellEnded(seq, code);
     this.story.add(seq, 'ended', code);

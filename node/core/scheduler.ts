@@ -49,6 +49,7 @@ export class Scheduler {
     state.steps += 1;
     for (const event of events) this.take(event);
     state.path.propagate(PATH_STEPS_MAX);
+    this.expireDue();
     this.releaseDue();
     this.lease();
     this.recall();
@@ -63,10 +64,10 @@ export class Scheduler {
   /** When `step` has something to do without an event: 0 for now, Infinity for never. */
   get nextDueMs(): number {
     if (!this.state.path.isSettled || !this.isCaughtUp) return 0;
-    const { graph, members, timers } = this.state;
+    const { graph, members, timers, deadlines } = this.state;
     const next = timers.peek();
     const releaseMs = next === NONE ? Infinity : graph.at(graph.runAtMs, next);
-    return Math.min(releaseMs, members.recallDueMs);
+    return Math.min(releaseMs, deadlines.nextMs, members.recallDueMs);
   }
 
   /** Whether all that was decided has been asked for; a long cascade is asked for in portions. */
@@ -197,6 +198,20 @@ export class Scheduler {
     }
   }
 
+  /** Tasks that nobody has begun in time; whether it is so the statement says. */
+  private expireDue(): void {
+    const { graph, deadlines, outbox, nowMs } = this.state;
+    for (let count = 0; count < EXPIRIES_PER_STEP_MAX; count++) {
+      const seq = deadlines.takeDue(nowMs);
+      if (seq === undefined) return;
+      const row = graph.find(seq);
+      const phase = row === NONE ? Phase.FREE : graph.phase[row];
+      if (phase !== Phase.WAITING && phase !== Phase.DELAYED && phase !== Phase.READY) continue;
+      this.state.unplace(row);
+      outbox.expiries.push(seq);
+    }
+  }
+
   private releaseDue(): void {
     const { graph, timers, nowMs } = this.state;
     for (let count = 0; count < RELEASES_PER_STEP_MAX; count++) {
@@ -259,5 +274,7 @@ export interface SchedulerCounts {
 const PATH_STEPS_MAX = 20_000;
 /** Tasks whose time has come: a million may have the same, and the leader has other work between. */
 const RELEASES_PER_STEP_MAX = 5000;
+/** Tasks that one statement ends, as of a cancel. */
+const EXPIRIES_PER_STEP_MAX = 1000;
 /** Leases asked by one statement, which must end well inside the fenced session's 400 ms. */
 const LEASES_PER_STEP_MAX = 2000;

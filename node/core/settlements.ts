@@ -41,6 +41,7 @@ export function applyTold(state: SchedulerState, nodeId: number, told: Told): vo
       continue;
     }
     state.tombstones.buryTold(seq, leaseSeq, settledAs, next);
+    if (settledAs === SettledAs.RETRY) state.deadlines.delete(seq);
     graph.attempt[row] = next.attempt;
     graph.runAtMs[row] = next.runAtMs;
     graph.seen[row] = graph.at(graph.seen, row) & ~Seen.CANCEL;
@@ -118,7 +119,9 @@ export function applyLeasesEnded(state: SchedulerState, event: EventOf<'leases-e
     const row = graph.find(seq);
     const next = event.nextLeaseSeqs[at] as number;
     if (row === NONE || next <= graph.at(graph.leaseSeq, row)) continue;
-    graph.losses[row] = event.losses[at] as number;
+    const losses = event.losses[at] as number;
+    if (losses > graph.at(graph.losses, row)) state.deadlines.delete(seq);
+    graph.losses[row] = losses;
     state.story.add(seq, 'reclaimed', next);
     state.requeue(row, next);
   }
@@ -161,6 +164,7 @@ function believe(state: SchedulerState, row: number, rows: LiveRows, at: number)
   const leaseSeq = rows.leaseSeqs[at] as number;
   const nodeId = rows.nodeIds[at] as number;
   if (leaseSeq < graph.at(graph.leaseSeq, row)) return;
+  state.deadlines.set(rows.seqs[at] as number, rows.expiresAtMs[at] as number);
   const phase = graph.at(graph.phase, row);
   if (phase === Phase.GRANTING) return;
   const isHeldBySame = phase === Phase.LEASED && graph.at(graph.node, row) === nodeId;

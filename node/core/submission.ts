@@ -16,6 +16,8 @@ export interface TaskFields {
   readonly durationMs: number | null;
   readonly expectedMs: number | null;
   readonly timeoutMs: number | null;
+  /** It must begin within so long of being stored, or of its `runAtMs`. */
+  readonly ttlMs: number | null;
   readonly backoffFixed: boolean;
   readonly backoffBaseMs: number;
   readonly backoffMaxMs: number;

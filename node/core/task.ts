@@ -5,6 +5,7 @@
  * stateDiagram-v2
  *   [*] --> QUEUED
  *   QUEUED --> RUNNING
+ *   QUEUED --> FAILED
  *   QUEUED --> CANCELLED
  *   QUEUED --> SKIPPED
  *   RUNNING --> QUEUED
@@ -16,8 +17,9 @@
  *   SKIPPED --> QUEUED
  * ```
  *
- * RUNNING means leased. RUNNING → QUEUED is a failed attempt with budget left, a lost lease, or an
- * interrupted task given back. An ended task other than COMPLETED goes back to QUEUED by a retry only.
+ * RUNNING means leased. QUEUED → FAILED is a task that nobody has begun within its `ttl_ms`.
+ * RUNNING → QUEUED is a failed attempt with budget left, a lost lease, or an interrupted task given back.
+ * An ended task other than COMPLETED goes back to QUEUED by a retry only.
  */
 
 /** The four ends, by the code that the database stores. */
@@ -40,7 +42,7 @@ export const TASK_STATUSES: readonly TaskStatus[] = ['QUEUED', 'RUNNING', ...END
 
 /** Every transition a task may take; the diagram above is compared with it by a test. */
 export const TRANSITIONS: Readonly<Record<TaskStatus, readonly TaskStatus[]>> = {
-  QUEUED: ['RUNNING', 'CANCELLED', 'SKIPPED'],
+  QUEUED: ['RUNNING', 'FAILED', 'CANCELLED', 'SKIPPED'],
   RUNNING: ['QUEUED', 'COMPLETED', 'FAILED', 'CANCELLED'],
   COMPLETED: [],
   FAILED: ['QUEUED'],

@@ -50,6 +50,9 @@ export class Performer {
         case 'persist-cancels':
           await this.cancel(effect.seqs);
           break;
+        case 'persist-expiries':
+          await this.expire(effect.seqs);
+          break;
         case 'persist-skips':
           await this.skip(effect.seqs);
           break;
@@ -101,6 +104,13 @@ export class Performer {
     const ended = await this.write('cancel', asked.length, (writer) => writer.cancelMany(asked));
     const codes = ended.seqs.map(() => EndCode.CANCELLED);
     this.deps.mailbox.post({ kind: 'ends-persisted', asked, ...ended, codes });
+  }
+
+  private async expire(asked: readonly number[]): Promise<void> {
+    const ended = await this.write('expire', asked.length, (writer) => writer.expireMany(asked));
+    const codes = ended.seqs.map(() => EndCode.FAILED);
+    if (codes.length > 0) this.deps.log.info('Tasks expired.', { count: codes.length });
+    this.deps.mailbox.post({ kind: 'ends-persisted', asked, ...ended, codes, markedSeqs: [] });
   }
 
   private async takeBack(

@@ -10,6 +10,7 @@ export interface WriterPort {
     nodeIds: readonly number[],
   ): Promise<Persisted>;
   skipMany(seqs: readonly number[]): Promise<Persisted>;
+  expireMany(seqs: readonly number[]): Promise<Persisted>;
   cancelMany(
     seqs: readonly number[],
   ): Promise<Persisted & { readonly markedSeqs: readonly number[] }>;

@@ -291,5 +291,6 @@ function rowOf({ seq, typeId, priority, hasDuration, expectedMs }: Submitted): L
     ...{ seqs: [seq], typeIds: [typeId], priorities: [priority], hasDuration: [hasDuration] },
     ...{ triggerRules: [TriggerRule.all_success], expectedMs: [expectedMs], runAtMs: [0] },
     ...{ leaseSeqs: [0], nodeIds: [0], attempts: [0], losses: [0], cancels: [false], deps: [[]] },
+    expiresAtMs: [0],
   };
 }

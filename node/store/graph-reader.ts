@@ -8,7 +8,8 @@ import { numbers, type Row, type Statement, type Statements } from './pipeline.t
  */
 const LIVE_COLUMNS = `l.seq, l.type_id, l.has_duration, l.priority, l.trigger_rule, l.lease_seq,
   coalesce(l.node_id, 0), l.attempt, l.losses, l.cancel,
-  coalesce(extract(epoch from l.run_at)::float8 * 1000, 0), l.expected_ms, l.deps`;
+  coalesce(extract(epoch from l.run_at)::float8 * 1000, 0), l.expected_ms, l.deps,
+  coalesce(extract(epoch from l.expires_at)::float8 * 1000, 0)`;
 
 const READ_LIVE_AFTER: Statement = {
   name: 'graph-reader.liveAfter',
@@ -190,12 +191,12 @@ export class GraphReader {
     readonly endedLeaseSeqs: readonly number[];
   }> {
     const rows = await this.pipeline.query(REREAD, [numbers(seqs)]);
-    const ended = rows.filter((row) => row[0] === null && row[14] !== null);
+    const ended = rows.filter((row) => row[0] === null && row[15] !== null);
     return {
       rows: toLiveRows(rows.filter((row) => row[0] !== null)),
-      endedSeqs: ended.map((row) => row[13] as number),
-      endedCodes: ended.map((row) => row[14] as EndCode),
-      endedLeaseSeqs: ended.map((row) => row[15] as number),
+      endedSeqs: ended.map((row) => row[14] as number),
+      endedCodes: ended.map((row) => row[15] as EndCode),
+      endedLeaseSeqs: ended.map((row) => row[16] as number),
     };
   }
 
@@ -295,5 +296,6 @@ function toLiveRows(rows: readonly Row[]): LiveRows {
     runAtMs: column(10),
     expectedMs: column(11),
     deps: column(12),
+    expiresAtMs: column(13),
   };
 }

@@ -52,6 +52,7 @@ const INSERT: Statement = {
         coalesce(duration_ms, $27::int) as duration_ms,
         coalesce(expected_ms, $28::int) as expected_ms,
         coalesce(timeout_ms, $29::int) as timeout_ms,
+        coalesce(ttl_ms, $33::int) as ttl_ms,
         coalesce(backoff_fixed, $30::boolean) as backoff_fixed,
         coalesce(backoff_base_ms, $31::int) as backoff_base_ms,
         coalesce(backoff_max_ms, $32::int) as backoff_max_ms,
@@ -65,25 +66,27 @@ const INSERT: Statement = {
         end as run_at
       from unnest($1::bigint[], $2::text[], $3::int[], $4::smallint[], $5::smallint[],
         $6::smallint[], $7::int[], $8::int[], $9::int[], $10::boolean[], $11::int[], $12::int[],
-        $13::float8[], $14::float8[], $15::text[], $16::text[], $17::text[], $18::text[])
+        $13::float8[], $14::float8[], $15::text[], $16::text[], $17::text[], $18::text[],
+        $34::int[])
         as row (known_seq, id, type_id, priority, max_attempts, trigger_rule, duration_ms,
           expected_ms, timeout_ms, backoff_fixed, backoff_base_ms, backoff_max_ms, run_at_ms,
-          delay_ms, dependencies, tags, payload, deps)
+          delay_ms, dependencies, tags, payload, deps, ttl_ms)
     ), inserted as (
       insert into skein.task (seq, id, type_id, workflow_seq, priority, max_attempts,
-        trigger_rule, duration_ms, expected_ms, timeout_ms, backoff_fixed, backoff_base_ms,
+        trigger_rule, duration_ms, expected_ms, timeout_ms, ttl_ms, backoff_fixed, backoff_base_ms,
         backoff_max_ms, run_at, dependencies, tags, payload)
       select seq, id, type_id, $19::bigint, priority, max_attempts, trigger_rule, duration_ms,
-        expected_ms, timeout_ms, backoff_fixed, backoff_base_ms, backoff_max_ms, run_at,
+        expected_ms, timeout_ms, ttl_ms, backoff_fixed, backoff_base_ms, backoff_max_ms, run_at,
         dependencies, tags, payload
       from given
       on conflict (namespace_id, id) do nothing
       returning 1
     ), alive as (
       insert into skein.live (seq, run_at, workflow_seq, type_id, expected_ms, priority,
-        trigger_rule, has_duration, deps)
+        trigger_rule, has_duration, deps, expires_at)
       select seq, run_at, $19::bigint, type_id, coalesce(expected_ms, duration_ms, 0), priority,
-        trigger_rule, duration_ms is not null, deps
+        trigger_rule, duration_ms is not null, deps,
+        coalesce(run_at, statement_timestamp()) + ttl_ms * interval '1 millisecond'
       from given
     ), told as (
       insert into skein.inbox (kind, first_seq, last_seq)
@@ -98,9 +101,10 @@ const INSERT: Statement = {
 
 /** The row as the leader may begin by; undefined for one that has to wait for anything. */
 export function startableOf(row: NewRow, seq: number): Submitted | undefined {
-  const { runAtMs, delayMs, triggerRule, priority, durationMs, expectedMs } = row.fields;
+  const { runAtMs, delayMs, ttlMs, triggerRule, priority, durationMs, expectedMs } = row.fields;
   const mustWait = row.dependencies.length > 0 || runAtMs !== null || delayMs !== null;
-  if (mustWait || triggerRule !== TriggerRule.all_success) return undefined;
+  // The word to the leader does not carry the limit.
+  if (mustWait || ttlMs !== null || triggerRule !== TriggerRule.all_success) return undefined;
   const { typeId } = row;
   const hasDuration = durationMs !== null;
   return { seq, typeId, priority, hasDuration, expectedMs: expectedMs ?? durationMs ?? 0 };
@@ -130,6 +134,7 @@ export async function insertRows(
   range: InboxRange | null,
 ): Promise<Inserted> {
   const scalars = SCALARS.map((read) => shared(rows.map(read)));
+  const ttls = shared(rows.map(({ fields }) => fields.ttlMs));
   const listed = (list: readonly string[]): string | null =>
     list.length === 0 ? null : texts(list);
   const [result] = await session.query<Inserted>(INSERT, [
@@ -153,6 +158,8 @@ export async function insertRows(
     range?.first ?? null,
     range?.last ?? null,
     ...scalars.map(({ value }) => value),
+    ttls.value,
+    numbers(ttls.column),
   ]);
   if (result === undefined) throw new Error('an insert returned no row');
   return result;

@@ -21,7 +21,13 @@ const PATCH: Statement = {
     with held as (
       update skein.live
       set priority = coalesce($2::smallint, priority),
-        run_at = case when $5::boolean then to_timestamp($6::float8 / 1000) else run_at end
+        run_at = case when $5::boolean then to_timestamp($6::float8 / 1000) else run_at end,
+        expires_at = case
+          when $5::boolean and expires_at is not null
+          then greatest(clock_timestamp(), to_timestamp($6::float8 / 1000))
+            + (select t.ttl_ms from skein.task t where t.seq = $1) * interval '1 millisecond'
+          else expires_at
+        end
       where seq = $1 and node_id is null and not cancel
       returning seq, priority, run_at
     ), written as (

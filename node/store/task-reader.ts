@@ -22,6 +22,7 @@ export interface TaskRecord {
   readonly durationMs: number | null;
   readonly expectedMs: number | null;
   readonly timeoutMs: number | null;
+  readonly ttlMs: number | null;
   readonly backoffFixed: boolean;
   readonly backoffBaseMs: number;
   readonly backoffMaxMs: number;
@@ -73,6 +74,7 @@ interface TaskRow extends StatusColumns {
   readonly duration_ms: number | null;
   readonly expected_ms: number | null;
   readonly timeout_ms: number | null;
+  readonly ttl_ms: number | null;
   readonly backoff_fixed: boolean;
   readonly backoff_base_ms: number;
   readonly backoff_max_ms: number;
@@ -97,8 +99,8 @@ const FIND: Statement = {
       l.node_id is not null as is_leased, t.status as end_code, t.priority,
       case when l.seq is null then t.attempt else l.attempt + (l.node_id is not null)::int end
         as attempt,
-      t.max_attempts, t.trigger_rule, t.duration_ms, t.expected_ms, t.timeout_ms, t.backoff_fixed,
-      t.backoff_base_ms, t.backoff_max_ms, t.dependencies, t.tags, w.id as workflow,
+      t.max_attempts, t.trigger_rule, t.duration_ms, t.expected_ms, t.timeout_ms, t.ttl_ms,
+      t.backoff_fixed, t.backoff_base_ms, t.backoff_max_ms, t.dependencies, t.tags, w.id as workflow,
       n.name as node,
       case when l.seq is null then t.run_at else l.run_at end as run_at, t.created_at,
       case when l.seq is null then t.started_at else l.started_at end as started_at,
@@ -252,6 +254,7 @@ function toRecord(row: TaskRow): TaskRecord {
     durationMs: row.duration_ms,
     expectedMs: row.expected_ms,
     timeoutMs: row.timeout_ms,
+    ttlMs: row.ttl_ms,
     backoffFixed: row.backoff_fixed,
     backoffBaseMs: row.backoff_base_ms,
     backoffMaxMs: row.backoff_max_ms,

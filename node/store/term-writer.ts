@@ -70,6 +70,37 @@ listed as (
 select ${FENCE_COUNT}, array(select seq from gone), array(select lease_seq from gone)`,
 };
 
+/**
+ * Ends tasks that nobody has begun within their `ttl_ms` as FAILED. What a node holds, or has begun, is
+ * not touched: a lease that was granted meanwhile stands.
+ */
+const EXPIRE_MANY: Statement = {
+  name: 'term-writer.expireMany',
+  text: `
+with ${FENCE},
+locked as materialized (
+  select seq from skein.live
+  where ${FENCED} and seq = any ($2::bigint[]) and node_id is null
+    and expires_at <= clock_timestamp()
+  order by seq for update
+),
+gone as (
+  delete from skein.live where seq in (select seq from locked)
+  returning seq, lease_seq, attempt
+),
+recorded as (
+  update skein.task t
+  set status = 2, lease_seq = g.lease_seq, attempt = g.attempt, finished_at = clock_timestamp(),
+    error = ('{"code":"expired","message":"the task was not begun within ' || t.ttl_ms
+      || ' ms","retryable":false}')::json
+  from gone g where t.seq = g.seq
+),
+listed as (
+  insert into skein.not_completed (seq, status) select seq, 2 from gone order by seq
+)
+select ${FENCE_COUNT}, array(select seq from gone), array(select lease_seq from gone)`,
+};
+
 /** Ends unheld tasks as CANCELLED and marks the held ones; their node is told afterwards. */
 const CANCEL_MANY: Statement = {
   name: 'term-writer.cancelMany',
@@ -124,7 +155,8 @@ gone as (
 queued as (
   update skein.live l
   set lease_seq = l.lease_seq + 1, node_id = null, leased_at = null, started_at = null,
-    losses = least(l.losses + case when $5 = 'lost' then 1 else 0 end, 100)
+    losses = least(l.losses + case when $5 = 'lost' then 1 else 0 end, 100),
+    expires_at = case when $5 <> 'lost' then l.expires_at end
   from locked k where l.seq = k.seq and not k.cancel
   returning l.seq, l.lease_seq, l.losses
 ),
@@ -175,9 +207,9 @@ locked as materialized (
 ),
 revived as (
   insert into skein.live (seq, type_id, priority, lease_seq, expected_ms, workflow_seq, trigger_rule,
-    has_duration, deps)
+    has_duration, expires_at, deps)
   select seq, type_id, priority, lease_seq + 1, coalesce(expected_ms, duration_ms, 0), workflow_seq,
-    trigger_rule, duration_ms is not null,
+    trigger_rule, duration_ms is not null, clock_timestamp() + ttl_ms * interval '1 millisecond',
     array(select d.seq from skein.task d
       where d.namespace_id = locked.namespace_id and d.id = any (locked.dependencies))
   from locked order by seq
@@ -246,6 +278,12 @@ export class TermWriter {
 
   async skipMany(seqs: readonly number[]): Promise<LeasesPersisted> {
     const row = await this.write(SKIP_MANY, [numbers(seqs)]);
+    return { seqs: row[1] as number[], leaseSeqs: row[2] as number[] };
+  }
+
+  /** Those that were begun or are held, or whose time is not over, are left alone. */
+  async expireMany(seqs: readonly number[]): Promise<LeasesPersisted> {
+    const row = await this.write(EXPIRE_MANY, [numbers(seqs)]);
     return { seqs: row[1] as number[], leaseSeqs: row[2] as number[] };
   }
 

@@ -11,6 +11,7 @@ type Write = (hand: HandSession) => Promise<unknown>;
 const WRITES: Readonly<Record<string, Write>> = {
   leaseMany: (hand) => leader(hand).leaseMany([1], [0], [NODE]),
   skipMany: (hand) => leader(hand).skipMany([1]),
+  expireMany: (hand) => leader(hand).expireMany([4]),
   cancelMany: (hand) => leader(hand).cancelMany([1, 2]),
   takeBackMany: (hand) => leader(hand).takeBackMany(NODE, [2], [1], 'lost'),
   buryNode: (hand) => leader(hand).buryNode(1, true, 0),
@@ -27,6 +28,7 @@ async function prepare(hands: Hands): Promise<void> {
   await node(hands.one).settleMany(settled(3, 1, 2));
   await registry(hands.one).register(facts(1), 60_000);
   await hands.submit(hands.one, [{ id: 'told' }]);
+  await hands.alter(4, { expiresInMs: -1000 });
 }
 
 const FENCE = scripts((script) => {

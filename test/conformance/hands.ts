@@ -126,6 +126,7 @@ export interface LiveChange {
   /** From now by the server's clock. */
   readonly runInMs?: number;
   readonly leasedAgoMs?: number;
+  readonly expiresInMs?: number;
 }
 
 export interface SketchedTask {
@@ -133,6 +134,7 @@ export interface SketchedTask {
   readonly type?: string;
   readonly dependencies?: readonly string[];
   readonly delayMs?: number;
+  readonly ttlMs?: number;
 }
 
 export type Submitted = 'stored' | 'exist' | 'missing';

@@ -73,6 +73,7 @@ const NEED_RECHECKS = [
   'rule 4: a take-back that waited for a completion takes nothing',
   'rule 12: a cancel that waited for a completion finds nothing',
   'a skip that waited for a lease leaves the task alone',
+  'an expiry that waited for a lease leaves the task alone',
   'rule 13: of two revives of the same tasks one brings them back',
   'rule 18: a burial that waited for a renewal does not come about',
   'rule 18: a renewal that waited for a burial renews nothing',

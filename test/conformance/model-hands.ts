@@ -289,9 +289,10 @@ function viewOf(row: Row | undefined): TermView {
   return { term, nodeId, name };
 }
 
-function newTask({ id, type = 'noop', dependencies = [], delayMs = 0 }: SketchedTask): NewTask {
+function newTask(task: SketchedTask): NewTask {
+  const { id, type = 'noop', dependencies = [], delayMs = 0, ttlMs = null } = task;
   return {
-    ...{ id, type, dependencies, delayMs, payload: `"${id}"`, priority: 50, maxAttempts: 3 },
+    ...{ id, type, dependencies, delayMs, ttlMs, payload: `"${id}"`, priority: 50, maxAttempts: 3 },
     ...{ rule: 0, expectedMs: 40, timeoutMs: null, backoffBaseMs: 100 },
   };
 }

@@ -22,7 +22,15 @@ export const HAND_PROGRAMS: Programs = {
       const shared = { seq, typeId: 1, priority: 50, rule: 0 };
       yield* transaction.insert(data.taskId, id, seq);
       yield* transaction.insert(data.task, seq, {
-        ...{ ...shared, id, maxAttempts: 3, payload: null, timeoutMs: null, durationMs: null },
+        ...{
+          ...shared,
+          id,
+          maxAttempts: 3,
+          payload: null,
+          timeoutMs: null,
+          ttlMs: null,
+          durationMs: null,
+        },
         ...{ dependencies: parents.map((dep) => `t${String(dep)}`), backoffFixed: false },
         ...{ backoffBaseMs: 100, backoffMaxMs: 1000, expectedMs: null },
         ...{ status: 0, leaseSeq: 0, attempt: 0, nodeId: 0 },
@@ -31,6 +39,7 @@ export const HAND_PROGRAMS: Programs = {
       yield* transaction.insert(data.live, seq, {
         ...{ ...shared, deps: parents, expectedMs: 1, hasDuration: false, leaseSeq: 0, nodeId: 0 },
         ...{ runAt: null, leasedAt: null, startedAt: null, attempt: 0, losses: 0, cancel: false },
+        expiresAt: null,
       });
       data.drawTo('task', seq);
     }
@@ -46,13 +55,14 @@ export const HAND_PROGRAMS: Programs = {
     return [];
 
     function altered(before: LiveRow, to: LiveChange): LiveRow {
-      const { runInMs, leasedAgoMs } = to;
+      const { runInMs, leasedAgoMs, expiresInMs } = to;
       return {
         ...before,
         leaseSeq: to.leaseSeq ?? before.leaseSeq,
         nodeId: to.nodeId ?? before.nodeId,
         cancel: to.cancel ?? before.cancel,
         runAt: runInMs === undefined ? before.runAt : data.clockMs() + runInMs,
+        expiresAt: expiresInMs === undefined ? before.expiresAt : data.clockMs() + expiresInMs,
         leasedAt: leasedAgoMs === undefined ? before.leasedAt : data.clockMs() - leasedAgoMs,
       };
     }
@@ -103,6 +113,8 @@ export function standingOf(data: Data, seq: number): Standing {
 export function tablesOf(data: Data): Tables {
   const now = data.clockMs();
   const [term] = data.term.rows();
+  const whenOf = (at: number | null): string =>
+    at === null ? 'none' : at <= now ? 'past' : 'future';
   const rows = <T>(all: Iterable<T>, read: (row: T) => Row): Row[] =>
     [...all].map(read).sort((a, b) => compare(a, b));
   return {
@@ -112,7 +124,7 @@ export function tablesOf(data: Data): Tables {
     ]),
     live: rows(data.live.rows(), (l) => [
       ...[l.seq, l.leaseSeq, l.nodeId, l.attempt, l.losses, l.cancel, l.priority, l.expectedMs],
-      ...[l.hasDuration, l.deps, l.runAt === null ? 'none' : l.runAt <= now ? 'past' : 'future'],
+      ...[l.hasDuration, l.deps, whenOf(l.runAt), whenOf(l.expiresAt)],
       ...[l.leasedAt !== null, l.startedAt !== null],
     ]),
     ended: rows(data.notCompleted.rows(), ({ seq, status }) => [seq, status]),

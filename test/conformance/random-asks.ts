@@ -56,6 +56,10 @@ export class Asker {
         leader(hand, term)
           .skipMany(seqs)
           .then((l) => zip(l.seqs, l.leaseSeqs)),
+      expireMany: (hand: HandSession) =>
+        leader(hand, term)
+          .expireMany(seqs)
+          .then((l) => zip(l.seqs, l.leaseSeqs)),
       cancelMany: (hand: HandSession) =>
         leader(hand, term)
           .cancelMany(seqs)
@@ -69,7 +73,7 @@ export class Asker {
       deleteInboxMany: (hand: HandSession) => leader(hand, term).deleteInboxMany(ids),
       addEvent: (hand: HandSession) => leader(hand, term).addEvent('odd', 'node-1', {}),
     };
-    const often = ['leaseMany', 'leaseMany', 'cancelMany', 'takeBackMany', 'reviveMany'] as const;
+    const often = ['leaseMany', 'leaseMany', 'cancelMany', 'takeBackMany', 'expireMany'] as const;
     const rare = ['skipMany', 'buryNode', 'deleteInboxMany', 'addEvent', 'reviveMany'] as const;
     const name = this.chance(0.6) ? this.pick(often) : this.pick(rare);
     const values = { term, seqs, known, nodeId, outcome, member, proven, ids };
@@ -130,7 +134,9 @@ export class Asker {
     const outside = this.pick([[], [], ['t1'], ['t2', 't1'], ['s1'], ['none']]);
     const dependencies = outside.filter((id) => !ids.has(id));
     // New types are stored by a session apart, which the model does not do.
-    const tasks = [...ids].map((id) => ({ id, dependencies, delayMs: this.pick([0, HOUR_MS]) }));
+    const limit = seq === 2 ? { ttlMs: HOUR_MS } : {};
+    const delayed = [...ids].map((id) => ({ id, dependencies, delayMs: this.pick([0, HOUR_MS]) }));
+    const tasks = delayed.map((task) => ({ ...task, ...limit }));
     const all = {
       patch: (hand: HandSession) => changes(hand).tryPatch(seq, patch),
       cancel: (hand: HandSession) => changes(hand).tryCancel(seq),
@@ -261,7 +267,7 @@ function withoutTimes(row: { readonly runAtMs: number }): object {
 function liveRows(rows: LiveRows): readonly unknown[] {
   const columns = Object.entries(rows as unknown as Record<string, readonly unknown[]>);
   const values = columns.map(([name, column]) =>
-    name === 'runAtMs' ? column.map((ms) => (ms as number) > 0) : column,
+    name === 'runAtMs' || name === 'expiresAtMs' ? column.map((ms) => (ms as number) > 0) : column,
   );
   return zip(rows.seqs, ...values);
 }

@@ -44,6 +44,7 @@ async function prepare(hands: Hands): Promise<void> {
   await hands.add([1, 2]);
   await hands.add([3], [1]);
   await hands.add([4], [1, 2]);
+  for (const seq of [1, 2, 4]) await hands.alter(seq, { expiresInMs: -HOUR_MS });
   await lease(hands, 1, 2, 3);
   await node(hands.aside).settleMany(settled(3, 1, 2));
   await registry(hands.aside).register(facts(1, ['w1']), HOUR_MS);

@@ -112,8 +112,10 @@ export class RealHands implements Hands {
       await this.aside.sql('delete from skein.live where seq = $1', [seq]);
       return;
     }
-    const { leaseSeq, nodeId, cancel, runInMs, leasedAgoMs } = change;
-    await this.aside.sql(ALTER, [seq, leaseSeq, nodeId, cancel, runInMs, leasedAgoMs]);
+    const { leaseSeq, nodeId, cancel, runInMs, leasedAgoMs, expiresInMs } = change;
+    await this.aside.sql(ALTER, [
+      ...[seq, leaseSeq, nodeId, cancel, runInMs, leasedAgoMs, expiresInMs],
+    ]);
   }
 
   async how(seq: number): Promise<Standing> {
@@ -202,10 +204,10 @@ function batchOf(tasks: readonly SketchedTask[]): Parameters<Submissions['submit
     ...{ graph, order, idPrefix: '', workflow: null, sizeOf: () => 200 },
     typeNames: new Set(tasks.map(({ type = 'noop' }) => type)),
     fieldsOf: (at) => {
-      const { id = '', type = 'noop', delayMs = 0 } = tasks[at] ?? {};
+      const { id = '', type = 'noop', delayMs = 0, ttlMs = null } = tasks[at] ?? {};
       return {
         ...{ type, payload: `"${id}"`, priority: 50, maxAttempts: 3, triggerRule: 0 },
-        ...{ durationMs: null, expectedMs: 40, timeoutMs: null, runAtMs: null, tags: [] },
+        ...{ durationMs: null, expectedMs: 40, timeoutMs: null, ttlMs, runAtMs: null, tags: [] },
         ...{
           backoffFixed: true,
           backoffBaseMs: 100,

@@ -29,7 +29,8 @@ export const ALTER = `
 update skein.live set lease_seq = coalesce($2, lease_seq), node_id = coalesce($3, node_id),
   cancel = coalesce($4, cancel),
   run_at = coalesce(clock_timestamp() + $5 * interval '1 millisecond', run_at),
-  leased_at = coalesce(clock_timestamp() - $6 * interval '1 millisecond', leased_at)
+  leased_at = coalesce(clock_timestamp() - $6 * interval '1 millisecond', leased_at),
+  expires_at = coalesce(clock_timestamp() + $7 * interval '1 millisecond', expires_at)
 where seq = $1`;
 
 export const STANDING = `
@@ -61,13 +62,16 @@ const TASK = rows(
   ...['priority', 'payload::text', 'error::text', 'dependencies'],
   ...['started_at is not null', 'finished_at is not null'],
 );
+const whenOf = (column: string): string =>
+  `case when ${column} is null then 'none' when ${column} <= clock_timestamp() then 'past'
+     else 'future' end`;
 const LIVE = rows(
   'live',
   'seq',
   ...['seq', 'lease_seq', 'coalesce(node_id, 0)', 'attempt', 'losses', 'cancel', 'priority'],
   ...['expected_ms', 'has_duration', 'deps'],
-  `case when run_at is null then 'none' when run_at <= clock_timestamp() then 'past'
-     else 'future' end`,
+  whenOf('run_at'),
+  whenOf('expires_at'),
   ...['leased_at is not null', 'started_at is not null'],
 );
 

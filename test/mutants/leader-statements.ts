@@ -126,8 +126,8 @@ export const LEADER_STATEMENTS: readonly Mutant[] = [
     name: 'skip-of-a-held-task',
     rule: 'rule 4',
     file: WRITER,
-    find: 'and seq = any ($2::bigint[]) and node_id is null',
-    replace: 'and seq = any ($2::bigint[])',
+    find: 'and seq = any ($2::bigint[]) and node_id is null\n  order by',
+    replace: 'and seq = any ($2::bigint[])\n  order by',
     killedBy: [
       {
         test: 'test/rules/rule-04-every-outcome-ends-the-lease.test.ts',

@@ -1,4 +1,5 @@
 import { CONTACTS } from './contact.ts';
+import { CONTROLS } from './control.ts';
 import { ELECTION } from './election.ts';
 import { LEADER_STATEMENTS } from './leader-statements.ts';
 import { LEADER } from './leader.ts';
@@ -22,4 +23,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...OUTCOMES,
   ...SCHEDULING,
   ...SETTLED,
+  ...CONTROLS,
 ];

@@ -79,8 +79,8 @@ export const SETTLED: readonly Mutant[] = [
     rule: 'rule 1',
     file: SETTLEMENTS,
     find: `  if (leaseSeq < graph.at(graph.leaseSeq, row)) return;
-  const phase`,
-    replace: '  const phase',
+  state.deadlines`,
+    replace: '  state.deadlines',
     killedBy: [
       {
         test: 'test/rules/rule-01-every-message-is-a-hint.test.ts',

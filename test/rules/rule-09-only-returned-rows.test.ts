@@ -96,6 +96,7 @@ describe('rule 9: only the rows that the lease statement returned', () => {
 
   const writes = {
     skipMany: (writer) => writer.skipMany([1]),
+    expireMany: (writer) => writer.expireMany([1]),
     cancelMany: (writer) => writer.cancelMany([1]),
     takeBackMany: (writer) => writer.takeBackMany(1, [2], [1], 'lost'),
     buryNode: (writer) => writer.buryNode(1, true, 0),
@@ -108,6 +109,7 @@ describe('rule 9: only the rows that the lease statement returned', () => {
       await tables.add({ seq: 1 }, { seq: 2 }, { seq: 3 });
       await tables.lease(2);
       await tables.sql.writer().cancelMany([3]);
+      await tables.sql.rows('update skein.live set expires_at = clock_timestamp() where seq = 1');
       await tables.sql.rows(
         `insert into skein.inbox (kind, first_seq, last_seq) values ('submitted', 1, 1)`,
       );

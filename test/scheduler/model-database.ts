@@ -24,6 +24,10 @@ export interface ModelTask {
   status: EndCode | 0;
   priority: number;
   runAtMs: number;
+  /** Milliseconds that it has to begin, from when it is added or revived; 0 for no limit. */
+  readonly ttlMs: number;
+  /** 0 once it has begun. */
+  expiresAtMs: number;
   leaseSeq: number;
   nodeId: number;
   attempt: number;
@@ -54,7 +58,10 @@ export class ModelDatabase {
   }
 
   add(
-    task: Omit<ModelTask, 'status' | 'leaseSeq' | 'nodeId' | 'attempt' | 'losses' | 'cancel'>,
+    task: Omit<
+      ModelTask,
+      'status' | 'leaseSeq' | 'nodeId' | 'attempt' | 'losses' | 'cancel' | 'expiresAtMs'
+    >,
   ): void {
     const fresh = {
       status: 0,
@@ -64,7 +71,9 @@ export class ModelDatabase {
       losses: 0,
       cancel: false,
     } as const;
-    this.tasks.set(task.seq, { ...task, ...fresh });
+    const { ttlMs, runAtMs } = task;
+    const expiresAtMs = ttlMs > 0 ? Math.max(this.nowMs, runAtMs) + ttlMs : 0;
+    this.tasks.set(task.seq, { ...task, ...fresh, expiresAtMs });
   }
 
   /** A row of the inbox: the tasks of a submit, or those that a user asks something of. */
@@ -103,6 +112,7 @@ export class ModelDatabase {
       task.leaseSeq += 1;
       task.nodeId = 0;
       if (delayMs > 0) task.runAtMs = this.nowMs + delayMs;
+      if (settledAs === SettledAs.RETRY) task.expiresAtMs = 0;
       const { attempt, runAtMs } = task;
       return { settledAs, nextLeaseSeq: task.leaseSeq, attempt, runAtMs };
     }
@@ -123,6 +133,7 @@ export class ModelDatabase {
     return {
       leaseMany: fenced((seqs, leaseSeqs, nodeIds) => this.lease(seqs, leaseSeqs, nodeIds)),
       skipMany: fenced((seqs) => this.end(seqs, EndCode.SKIPPED, false)),
+      expireMany: fenced((seqs) => this.expire(seqs)),
       cancelMany: fenced((seqs) => this.end(seqs, EndCode.CANCELLED, true)),
       takeBackMany: fenced((nodeId, seqs, leaseSeqs, outcome) =>
         this.takeBack(nodeId, seqs, leaseSeqs, outcome),
@@ -216,6 +227,15 @@ export class ModelDatabase {
     return { ...toPersisted(gone), markedSeqs: marked.map((task) => task.seq) };
   }
 
+  private expire(seqs: readonly number[]) {
+    const gone = this.found(seqs).filter(
+      ({ status, nodeId, expiresAtMs }) =>
+        status === 0 && nodeId === 0 && expiresAtMs > 0 && expiresAtMs <= this.nowMs,
+    );
+    for (const task of gone) task.status = EndCode.FAILED;
+    return toPersisted(gone);
+  }
+
   private takeBack(
     nodeId: number,
     seqs: readonly number[],
@@ -231,7 +251,9 @@ export class ModelDatabase {
     for (const task of queued) {
       task.leaseSeq += 1;
       task.nodeId = 0;
-      if (outcome === 'lost') task.losses += 1;
+      if (outcome !== 'lost') continue;
+      task.losses += 1;
+      task.expiresAtMs = 0;
     }
     return {
       seqs: queued.map((task) => task.seq),
@@ -257,6 +279,7 @@ export class ModelDatabase {
       task.revivals += 1;
       task.nodeId = task.attempt = task.losses = task.runAtMs = 0;
       task.cancel = false;
+      task.expiresAtMs = task.ttlMs > 0 ? this.nowMs + task.ttlMs : 0;
     }
     return ended.map((task) => task.seq);
   }
@@ -299,5 +322,6 @@ function toRows(tasks: readonly ModelTask[]): LiveRows {
     runAtMs: tasks.map((task) => task.runAtMs),
     expectedMs: tasks.map(() => 1),
     deps: tasks.map((task) => task.deps),
+    expiresAtMs: tasks.map((task) => task.expiresAtMs),
   };
 }

@@ -89,6 +89,7 @@ class Story {
       database.add({
         ...{ seq, deps: [...deps], rule, leases: 0, revivals: 0, maxAttempts: 2, priority: 50 },
         failures: world.pick([0, 0, 0, 1, 2]),
+        ttlMs: this.trouble.users && world.chance(0.1) ? 500 : 0,
         runAtMs: world.chance(0.1) ? database.nowMs + 300 : 0,
       });
     }

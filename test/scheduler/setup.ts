@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { Effect, LiveRows, SchedulerEvent } from '../../node/core/events.ts';
+import type { Effect, LeaseClaim, LiveRows, SchedulerEvent } from '../../node/core/events.ts';
 import { SettledAs, type Told } from '../../node/core/messages.ts';
 import { Scheduler } from '../../node/core/scheduler.ts';
 import { TriggerRule, type TriggerRuleName } from '../../node/core/task.ts';
@@ -17,6 +17,7 @@ export interface TaskSketch {
   readonly nodeId?: number;
   readonly cancel?: boolean;
   readonly hasDuration?: boolean;
+  readonly expiresAtMs?: number;
 }
 
 export function rowsOf(...tasks: readonly TaskSketch[]): LiveRows {
@@ -34,6 +35,7 @@ export function rowsOf(...tasks: readonly TaskSketch[]): LiveRows {
     runAtMs: tasks.map((t) => t.runAtMs ?? 0),
     expectedMs: tasks.map((t) => t.expectedMs ?? 0),
     deps: tasks.map((t) => t.deps ?? []),
+    expiresAtMs: tasks.map((t) => t.expiresAtMs ?? 0),
   };
 }
 
@@ -79,6 +81,12 @@ export class Bench {
       seqs: asked.seqs,
       leaseSeqs: asked.leaseSeqs.map((leaseSeq) => leaseSeq + 1),
     });
+  }
+
+  /** What was claimed is live, and as given. */
+  reread(claims: readonly LeaseClaim[], ...tasks: readonly TaskSketch[]): this {
+    const none = { endedSeqs: [], endedCodes: [], endedLeaseSeqs: [] };
+    return this.step({ kind: 'tasks-reread', claims, rows: rowsOf(...tasks), ...none });
   }
 
   settle(nodeId: number, seq: number, leaseSeq: number, settledAs: SettledAs, runAtMs = 0): this {

@@ -76,12 +76,21 @@ export class History {
       }
     }
     if (before.status !== 0 && after.status === 0) this.revived.add(seq);
+    if (before.status === 0 && statement === 'term-writer.expireMany') this.onExpired(after);
     if (before.status === 0 && after.status !== 0) {
       this.ends.set(seq, (this.ends.get(seq) ?? 0) + 1);
       this.count(`ended ${String(after.status)}`);
     }
     if (after.leaseSeq < before.leaseSeq) this.fault('I3', `${name(seq)}: its number went back`);
     if (after.attempt > after.maxAttempts + 1) this.fault('I3', `${name(seq)} exceeds its budget`);
+  }
+
+  /** What has begun does not expire; of a task that came back only its last life would count. */
+  private onExpired({ seq, ttlMs }: TaskRow): void {
+    this.count('expired');
+    if (this.revived.has(seq)) return;
+    if (ttlMs === null) this.fault('I4', `${name(seq)} expired without a limit`);
+    if (this.begun.has(seq)) this.fault('I4', `${name(seq)} expired though it had begun`);
   }
 
   private onLive(before: LiveRow | undefined, after: LiveRow | undefined): void {

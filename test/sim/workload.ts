@@ -92,6 +92,7 @@ export class Workload {
       rule: world.chance(0.6) ? 0 : world.whole(0, 4),
       expectedMs: Math.max(1, plan.ms),
       timeoutMs: world.chance(0.05) ? world.draw(5, 2000) : null,
+      ttlMs: world.chance(0.08) ? world.draw(1, 4000) : null,
       backoffBaseMs: world.chance(0.5) ? 0 : world.draw(1, 1500),
       delayMs: world.chance(0.1) ? world.draw(1, 3000) : 0,
       dependencies,

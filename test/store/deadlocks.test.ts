@@ -22,7 +22,7 @@ const TASKS = 60;
 const SECONDS = 4;
 const FIELDS: TaskFields = {
   ...{ type: 'noop', payload: null, priority: 50, maxAttempts: 3, triggerRule: 0 },
-  ...{ durationMs: null, expectedMs: null, timeoutMs: null, backoffFixed: true },
+  ...{ durationMs: null, expectedMs: null, timeoutMs: null, ttlMs: null, backoffFixed: true },
   ...{ backoffBaseMs: 0, backoffMaxMs: 0, runAtMs: null, delayMs: null, tags: [] },
 };
 

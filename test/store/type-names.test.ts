@@ -102,7 +102,14 @@ function taskOf(id: string): SingleTask {
       triggerRule: TriggerRule.all_success,
       tags: [],
     },
-    ...{ durationMs: null, expectedMs: null, timeoutMs: null, runAtMs: null, delayMs: null },
+    ...{
+      durationMs: null,
+      expectedMs: null,
+      timeoutMs: null,
+      ttlMs: null,
+      runAtMs: null,
+      delayMs: null,
+    },
     ...{ backoffFixed: false, backoffBaseMs: 1, backoffMaxMs: 1 },
   } as const;
   return { id, fields, dependencies: [] };

@@ -15,7 +15,13 @@ export const TASK_CHANGES: Programs = {
       priority: (priority as number | null) ?? row.priority,
       runAt: hasRunAt === true ? (runAtMs as number | null) : row.runAt,
     };
-    transaction.put(data.live, row.seq, next);
+    const { ttlMs = null } = transaction.read(data.task, row.seq) ?? {};
+    let { expiresAt } = row;
+    if (hasRunAt === true && expiresAt !== null) {
+      const fromMs = Math.max(data.clockMs(), next.runAt ?? 0);
+      expiresAt = ttlMs === null ? null : fromMs + ttlMs;
+    }
+    transaction.put(data.live, row.seq, { ...next, expiresAt });
     const [task] = yield* transaction.lockWhere(data.task, keys, () => true, 'no key update');
     if (task !== undefined) {
       const text = hasPayload === true ? (payload as string | null) : task.payload;
@@ -51,6 +57,7 @@ export interface NewTask {
   readonly rule: number;
   readonly expectedMs: number;
   readonly timeoutMs: number | null;
+  readonly ttlMs: number | null;
   readonly backoffBaseMs: number;
   readonly delayMs: number;
   readonly dependencies: readonly string[];
@@ -118,10 +125,20 @@ function* insertTask(
 ): Steps<void> {
   const type = data.type.slot(task.type).newestFor(transaction);
   const typeId = type?.typeId ?? 0;
-  const { id, priority, maxAttempts, rule, payload, dependencies, timeoutMs, backoffBaseMs } = task;
+  const {
+    id,
+    priority,
+    maxAttempts,
+    rule,
+    payload,
+    dependencies,
+    timeoutMs,
+    ttlMs,
+    backoffBaseMs,
+  } = task;
   const shared = { seq, typeId, priority, rule };
   yield* transaction.insert(data.task, seq, {
-    ...{ ...shared, id, maxAttempts, payload, dependencies, timeoutMs, durationMs: null },
+    ...{ ...shared, id, maxAttempts, payload, dependencies, timeoutMs, ttlMs, durationMs: null },
     ...{
       expectedMs: task.expectedMs,
       backoffFixed: true,
@@ -136,6 +153,7 @@ function* insertTask(
     ...{ leasedAt: null, startedAt: null, nodeId: 0, leaseSeq: 0 },
     ...{ attempt: 0, losses: 0, cancel: false },
     runAt: task.delayMs > 0 ? data.clockMs() + task.delayMs : null,
+    expiresAt: ttlMs === null ? null : data.clockMs() + task.delayMs + ttlMs,
   });
 }
 

@@ -95,7 +95,8 @@ export const LEASE_STORE: Programs = {
         continue;
       }
       const runAt = delay > 0 ? now + delay : row.runAt;
-      transaction.put(data.live, seq, { ...unheld(row), attempt, runAt });
+      const expiresAt = startedAt === null ? row.expiresAt : null;
+      transaction.put(data.live, seq, { ...unheld(row), attempt, runAt, expiresAt });
       rows.push([seq, as, leaseSeq + 1, attempt, runAt ?? 0]);
     }
     return rows;

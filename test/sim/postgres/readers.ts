@@ -28,7 +28,7 @@ export const GRAPH_READER: Programs = {
     );
     const columns = ready.slice(0, limit as number).map(liveColumns);
     const lastSeq = stride.at(-1)?.seq ?? 0;
-    return (columns.length > 0 ? columns : [Array<null>(13).fill(null)]).map((row) => [
+    return (columns.length > 0 ? columns : [Array<null>(14).fill(null)]).map((row) => [
       lastSeq,
       ...row,
     ]);
@@ -54,7 +54,7 @@ export const GRAPH_READER: Programs = {
       const task = transaction.read(data.task, seq);
       if (task === undefined) continue;
       const live = transaction.read(data.live, seq);
-      const columns = live === undefined ? Array<null>(13).fill(null) : liveColumns(live);
+      const columns = live === undefined ? Array<null>(14).fill(null) : liveColumns(live);
       rows.push([...columns, seq, task.status === 0 ? null : task.status, task.leaseSeq]);
     }
     return rows;
@@ -115,6 +115,7 @@ function liveColumns(row: LiveRow): Row {
   return [
     ...[row.seq, row.typeId, row.hasDuration, row.priority, row.rule, row.leaseSeq, row.nodeId],
     ...[row.attempt, row.losses, row.cancel, row.runAt ?? 0, row.expectedMs, row.deps],
+    row.expiresAt ?? 0,
   ];
 }
 

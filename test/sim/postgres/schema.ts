@@ -11,6 +11,7 @@ export interface TaskRow {
   readonly durationMs: number | null;
   readonly expectedMs: number | null;
   readonly timeoutMs: number | null;
+  readonly ttlMs: number | null;
   readonly backoffFixed: boolean;
   readonly backoffBaseMs: number;
   readonly backoffMaxMs: number;
@@ -43,6 +44,8 @@ export interface LiveRow {
   readonly rule: number;
   readonly cancel: boolean;
   readonly hasDuration: boolean;
+  /** Until when it must have begun; null once it has. */
+  readonly expiresAt: number | null;
   readonly deps: readonly number[];
 }
 

@@ -37,6 +37,19 @@ export const TERM_WRITER: Programs = {
     return [[1, gone.map(({ seq }) => seq), gone.map(({ leaseSeq }) => leaseSeq)]];
   },
 
+  *'term-writer.expireMany'(context, [term, seqs]) {
+    if (!(yield* fence(context, term))) return [[0, [], []]];
+    const isOver = ({ nodeId, expiresAt }: LiveRow): boolean =>
+      nodeId === 0 && expiresAt !== null && expiresAt <= context.data.clockMs();
+    const gone = yield* lockLive(context, seqs, isOver);
+    yield* endAll(context, gone, 2, {});
+    for (const { seq } of gone) {
+      const { ttlMs } = context.data.task.slot(seq).newestFor(context.transaction) ?? {};
+      yield* record(context, seq, { error: expired(ttlMs) });
+    }
+    return [[1, gone.map(({ seq }) => seq), gone.map(({ leaseSeq }) => leaseSeq)]];
+  },
+
   *'term-writer.cancelMany'(context, [term, seqs]) {
     const { transaction, data } = context;
     if (!(yield* fence(context, term))) return [[0, [], [], []]];
@@ -63,6 +76,7 @@ export const TERM_WRITER: Programs = {
     const queued = held.map((row) => ({
       ...unheld(row),
       losses: Math.min(row.losses + (outcome === 'lost' ? 1 : 0), 100),
+      expiresAt: outcome === 'lost' ? null : row.expiresAt,
     }));
     for (const row of queued) transaction.put(data.live, row.seq, row);
     for (const { seq, leaseSeq, attempt } of locked) {
@@ -110,6 +124,7 @@ export const TERM_WRITER: Programs = {
         ...{ ...row, expectedMs: expectedMs ?? durationMs ?? 0, hasDuration: durationMs !== null },
         ...{ runAt: null, leasedAt: null, startedAt: null, nodeId: 0 },
         ...{ attempt: 0, losses: 0, cancel: false },
+        expiresAt: task.ttlMs === null ? null : data.clockMs() + task.ttlMs,
       });
       const fresh = { status: 0, attempt: 0, nodeId: 0, startedAt: null, finishedAt: null };
       transaction.put(data.task, seq, { ...task, ...fresh, leaseSeq, error: null });
@@ -136,6 +151,13 @@ export const TERM_WRITER: Programs = {
     return [[(yield* fence(context, term)) ? 1 : 0]];
   },
 };
+
+/** As the statement builds it; null where the limit is not of the task, as null makes it in SQL. */
+function expired(ttlMs: number | null | undefined): string | null {
+  if (ttlMs === null || ttlMs === undefined) return null;
+  const message = `the task was not begun within ${String(ttlMs)} ms`;
+  return JSON.stringify({ code: 'expired', message, retryable: false });
+}
 
 /** `select 1 from skein.term where id = 1 and term = $1 for share`. */
 function* fence({ transaction, data }: Context, term: unknown): Steps<boolean> {

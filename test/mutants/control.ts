@@ -1,0 +1,86 @@
+import type { Mutant } from './mutant.ts';
+
+/** What users ask of tasks that are stored: limits of time, cancels, retries. */
+const WRITER = 'node/store/term-writer.ts';
+const EXPIRY = 'test/scheduler/expiry.test.ts';
+
+const STATEMENTS = 'test/rules/statements-leader.test.ts';
+
+export const CONTROLS: readonly Mutant[] = [
+  {
+    name: 'expiry-of-a-held-task',
+    rule: 'rule 4',
+    file: WRITER,
+    find: `seq = any ($2::bigint[]) and node_id is null
+    and expires_at <= clock_timestamp()`,
+    replace: `seq = any ($2::bigint[])
+    and expires_at <= clock_timestamp()`,
+    killedBy: [
+      { test: STATEMENTS, grep: 'an expiry that waited for a lease leaves the task alone' },
+    ],
+  },
+  {
+    name: 'expiry-before-its-time',
+    rule: 'ttl_ms',
+    file: WRITER,
+    find: '    and expires_at <= clock_timestamp()\n',
+    replace: '',
+    killedBy: [
+      { test: STATEMENTS, grep: 'an expiry ends what nobody has begun in time, and nothing else' },
+    ],
+  },
+  {
+    name: 'expiry-of-what-was-lost-while-it-ran',
+    rule: 'ttl_ms',
+    file: WRITER,
+    find: `expires_at = case when $5 <> 'lost' then l.expires_at end`,
+    replace: 'expires_at = l.expires_at',
+    killedBy: [
+      {
+        test: STATEMENTS,
+        grep: 'what has begun does not expire, what was given back unbegun does',
+      },
+    ],
+  },
+  {
+    name: 'expiry-of-what-has-begun',
+    rule: 'ttl_ms',
+    file: 'node/store/lease-store.ts',
+    find: 'expires_at = case when k.started_at is null then l.expires_at end',
+    replace: 'expires_at = l.expires_at',
+    killedBy: [
+      {
+        test: STATEMENTS,
+        grep: 'what has begun does not expire, what was given back unbegun does',
+      },
+    ],
+  },
+  {
+    name: 'expiry-forgotten-while-it-was-held',
+    rule: 'ttl_ms',
+    file: 'node/core/scheduler-state.ts',
+    find: '    this.deadlines.arm(graph.at(graph.seq, row));\n',
+    replace: '',
+    killedBy: [
+      { test: EXPIRY, grep: 'expire after all where they come back without having begun' },
+    ],
+  },
+  {
+    name: 'expiry-after-a-try',
+    rule: 'ttl_ms',
+    file: 'node/core/settlements.ts',
+    find: 'if (settledAs === SettledAs.RETRY) state.deadlines.delete(seq);',
+    replace: '',
+    killedBy: [
+      { test: EXPIRY, grep: 'are left alone while they run, and after a try or a lost lease' },
+    ],
+  },
+  {
+    name: 'expiry-that-no-new-leader-knows',
+    rule: 'ttl_ms',
+    file: 'node/core/arrivals.ts',
+    find: 'state.deadlines.set(seq, hasBegun ? 0 : (rows.expiresAtMs[at] as number));',
+    replace: 'state.deadlines.set(seq, hasBegun ? 0 : 0);',
+    killedBy: [{ test: EXPIRY, grep: 'are asked to end when it is over, wherever they wait' }],
+  },
+];
