@@ -3,6 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { LAN, WAN, faultsOf } from './core/timings.ts';
 import type { Timings } from './core/timings.ts';
+import { faultsOfAllowList } from './handlers/address-guard.ts';
 
 /**
  * The settings of a node: one validated object out of defaults < environment < flags. Every fault is
@@ -25,6 +26,9 @@ export interface Config {
   readonly advertiseGrpcAddress: string | null;
   readonly slots: number;
   readonly simulate: boolean;
+  /** Hosts, addresses and CIDR ranges beside the public internet that `http` tasks may reach. */
+  readonly httpAllow: readonly string[];
+  readonly allowShell: boolean;
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
   readonly logFormat: 'pretty' | 'json';
   readonly timings: Timings;
@@ -97,6 +101,14 @@ export const SETTINGS: readonly Setting[] = [
   ),
   setting('slots', '--slots', 'N', '3', 'tasks that may run here at the same time'),
   setting('simulate', '--simulate', '', 'off', 'let types without a handler sleep duration_ms'),
+  setting(
+    'httpAllow',
+    '--http-allow',
+    'LIST',
+    'none',
+    'hosts, addresses and CIDR ranges inside that http tasks may reach, with commas',
+  ),
+  setting('allowShell', '--allow-shell', '', 'off', 'run shell tasks: any command, as this user'),
   setting('logLevel', '--log-level', 'LEVEL', 'info', 'error, warn, info or debug'),
   setting('logFormat', '--log-format', 'FORMAT', 'pretty on a terminal, else json', 'pretty, json'),
   setting('timings', '--timings', 'PROFILE', 'lan', 'lan, or wan (all four times longer)'),
@@ -121,6 +133,16 @@ const onOff = z.union(
   ],
   { error: 'must be true or false' },
 );
+
+const allowList = z
+  .string()
+  .transform((list) => list.split(',').map((one) => one.trim()))
+  .transform((list) => list.filter((one) => one !== ''))
+  .superRefine((list, context) => {
+    for (const one of faultsOfAllowList(list)) {
+      context.addIssue({ code: 'custom', message: `${one} is no host, address or CIDR range` });
+    }
+  });
 
 const PORT_MAX = 65_535;
 const host = z.string().trim().min(1);
@@ -150,6 +172,8 @@ const SCHEMA = z.object({
     .optional(),
   slots: whole(1, 100_000).default(3),
   simulate: onOff.default(false),
+  httpAllow: allowList.default([]),
+  allowShell: onOff.default(false),
   logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
   logFormat: z.enum(['pretty', 'json']).optional(),
   timings: z.enum(['lan', 'wan']).default('lan'),

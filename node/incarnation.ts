@@ -15,6 +15,7 @@ import { isDataError } from './store/pipeline.ts';
 import { DeposedError, TermWriter } from './store/term-writer.ts';
 import type { Connection, LifeAnchor, Surroundings } from './surroundings.ts';
 import { Executor } from './worker/executor.ts';
+import { LogReports } from './worker/log-reports.ts';
 import type { WorkerMetricsPort } from './worker/ports.ts';
 import { Worker } from './worker/worker.ts';
 
@@ -258,8 +259,11 @@ export class Incarnation {
       leaseLeftMs: () => this.contact.leaseLeftMs,
       registerGroups: (groups) => this.registry.setProcessGroups(this.nodeId, groups),
     });
+    const store = new LeaseStore(this.nodeId, payloads, settles);
     const executor = new Executor({
       ...shared,
+      reports: new LogReports(log),
+      results: (seq) => store.results(seq),
       handlers: new Map(handlers.map((handler) => [handler.type, handler])),
       simulates: config.simulate,
       isolation,
@@ -271,7 +275,7 @@ export class Incarnation {
       isDataError,
       settleLanes: SETTLE_LANES,
       slots: config.slots,
-      store: new LeaseStore(this.nodeId, payloads, settles),
+      store,
       isLeaseSafe: () => this.contact.isLeaseSafe,
       onSettled: (settled) => {
         this.contact.tell(settled);

@@ -4,7 +4,7 @@ import { toError } from './base/errors.ts';
 import { advertisedBy, databaseHomeOf, type Config } from './config.ts';
 import type { Handler } from './core/handler.ts';
 import { Feed } from './feed.ts';
-import { builtInHandlers } from './handlers/built-in.ts';
+import { builtInsOf } from './handlers/built-in.ts';
 import { Lives } from './lives.ts';
 import { createLogger, type Logger } from './observe/log.ts';
 import { Metrics } from './observe/metrics.ts';
@@ -45,12 +45,18 @@ export interface TaskCode {
   readonly handlers: readonly Handler[];
   /** A module that runs `runChild` with the same handlers. */
   readonly childEntry: URL;
+  /** For that module, as JSON. */
+  readonly childSettings?: unknown;
 }
 
-const BUILT_IN: TaskCode = {
-  handlers: builtInHandlers,
-  childEntry: new URL(import.meta.url.replace(/node\.(ts|js)$/, 'task-child.$1')),
-};
+function codeOf({ httpAllow, allowShell }: Config): TaskCode {
+  const childSettings = { httpAllow, allowShell };
+  return {
+    handlers: builtInsOf(childSettings),
+    childEntry: new URL(import.meta.url.replace(/node\.(ts|js)$/, 'task-child.$1')),
+    childSettings,
+  };
+}
 
 /** What a peer gets to read the goodbye. */
 const FAREWELL_MS = 1000;
@@ -60,7 +66,7 @@ const FAREWELL_MS = 1000;
  */
 const SETTLE_MS = 4000;
 
-export async function startNode(config: Config, code = BUILT_IN): Promise<RunningNode> {
+export async function startNode(config: Config, code = codeOf(config)): Promise<RunningNode> {
   const { name } = config;
   const log = createLogger({
     level: config.logLevel,
@@ -259,13 +265,13 @@ class Node implements RunningNode {
   private createLives(): Lives {
     const { config, log, metrics, databaseUrl, feed, code, primary } = this;
     const { name } = config;
-    const { childEntry } = code;
+    const { childEntry, childSettings } = code;
     return new Lives({
       config,
       log,
       metrics,
       surroundings: realSurroundings({
-        ...{ databaseUrl, name, log, childEntry, primary },
+        ...{ databaseUrl, name, log, childEntry, childSettings, primary },
         doubt: () => {
           this.probe?.doubt();
         },

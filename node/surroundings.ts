@@ -14,8 +14,8 @@ import { dialLeader } from './rpc/leader-link.ts';
 import { LockSessions } from './store/lock-session.ts';
 import { Pipeline, type Statements } from './store/pipeline.ts';
 import { Anchor, type PrimaryWatch, type Servers } from './store/primary.ts';
-import type { Isolation } from './worker/executor.ts';
 import { ChildIsolation, type IsolationDeps } from './worker/isolate.ts';
+import type { Isolation } from './worker/run-context.ts';
 
 /**
  * All that one life of a node meets outside itself: time and chance, its connections to PostgreSQL,
@@ -38,7 +38,7 @@ export interface Surroundings {
   /** Each call of the function that this answers gives a new session, not yet opened. */
   lockSessions(incarnation: string, timings: Timings, servers?: Servers): () => LockSession;
   dial(options: DialOptions): LeaderStream;
-  isolate(deps: Omit<IsolationDeps, 'childEntry'>): Isolation;
+  isolate(deps: Omit<IsolationDeps, 'childEntry' | 'childSettings'>): Isolation;
 }
 
 /** store/primary.ts says what it keeps apart. */
@@ -65,13 +65,15 @@ export interface RealDeps {
   readonly log: LogPort;
   /** The module that the child process of a task runs. */
   readonly childEntry: URL;
+  /** For that module, as JSON. */
+  readonly childSettings?: unknown;
   /** Of the whole process: its lives and its REST are on the same server. */
   readonly primary: PrimaryWatch;
   doubt(): void;
 }
 
 export function realSurroundings(deps: RealDeps): Surroundings {
-  const { databaseUrl, name, log, childEntry, primary } = deps;
+  const { databaseUrl, name, log, childEntry, childSettings, primary } = deps;
   const clock = systemClock;
   const identity = ownIdentity();
   return {
@@ -100,6 +102,6 @@ export function realSurroundings(deps: RealDeps): Surroundings {
       return () => sessions.create();
     },
     dial: (options) => dialLeader({ ...options, clock, log }),
-    isolate: (isolation) => new ChildIsolation({ ...isolation, childEntry }),
+    isolate: (isolation) => new ChildIsolation({ ...isolation, childEntry, childSettings }),
   };
 }

@@ -1,5 +1,5 @@
-import { builtInHandlers } from './handlers/built-in.ts';
-import { runChild } from './worker/child.ts';
+import { builtInsOf, type BuiltInSettings } from './handlers/built-in.ts';
+import { runChild, settingsOfChild } from './worker/child.ts';
 
 // The entry of a child process and of its dead-man thread.
-runChild(builtInHandlers, new URL(import.meta.url));
+runChild(builtInsOf(settingsOfChild() as BuiltInSettings), new URL(import.meta.url));

@@ -24,6 +24,8 @@ const FLAGS = [
   ['data-dir', 'DIR', 'database and logs; survives restarts (.skein)'],
   ['slots', 'N', 'tasks that run at the same time on each node (3)'],
   ['database-url', 'URL', 'a PostgreSQL of your own, 16 or newer (the embedded one)'],
+  ['http-allow', 'LIST', 'hosts, addresses and CIDR ranges inside that http tasks may reach'],
+  ['allow-shell', '', 'run shell tasks: any command, as the user of the nodes'],
   ['no-simulate', '', 'types without a handler wait instead of sleeping their duration_ms'],
   ['json', '', 'print one line of JSON when the cluster is ready, and nothing else on stdout'],
   ['verbose', '', 'every log line on the terminal'],
@@ -59,6 +61,8 @@ export function parseStartOptions(
         dataDir: values['data-dir'],
         slots: values['slots'],
         databaseUrl: values['database-url'],
+        httpAllow: values['http-allow'],
+        allowShell: values['allow-shell'],
         simulate: values['no-simulate'] === true ? false : undefined,
       },
     });

@@ -234,6 +234,8 @@ function environmentOf(
     ...Object.fromEntries(kept),
     SKEIN_DATABASE_URL: databaseUrl,
     SKEIN_SIMULATE: String(options.node.simulate),
+    SKEIN_HTTP_ALLOW: options.node.httpAllow.join(','),
+    SKEIN_ALLOW_SHELL: String(options.node.allowShell),
   };
 }
 

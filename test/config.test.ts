@@ -23,6 +23,8 @@ describe('parseConfig', () => {
       httpPort: 0,
       slots: 3,
       simulate: false,
+      httpAllow: [],
+      allowShell: false,
       logFormat: 'json',
       drainMs: 25_000,
       timings: LAN,
@@ -87,6 +89,13 @@ describe('parseConfig', () => {
     ]);
   });
 
+  it('names what means nothing in a list of what http tasks may reach', () => {
+    expect(faultsFor({ SKEIN_HTTP_ALLOW: '10.0.0.0/8,10.0.0.0/99,http://a' }, {})).to.deep.equal([
+      'SKEIN_HTTP_ALLOW: 10.0.0.0/99 is no host, address or CIDR range',
+      'SKEIN_HTTP_ALLOW: http://a is no host, address or CIDR range',
+    ]);
+  });
+
   it('reads every setting of the table from its variable', () => {
     const values: Record<string, string> = {
       databaseUrl: 'postgres://u@h/d',
@@ -100,6 +109,8 @@ describe('parseConfig', () => {
       advertiseGrpcAddress: 'a.example:3',
       slots: '4',
       simulate: 'on',
+      httpAllow: '10.0.0.0/8, ::1,inner.example',
+      allowShell: 'yes',
       logLevel: 'debug',
       logFormat: 'pretty',
       timings: 'wan',
@@ -111,7 +122,8 @@ describe('parseConfig', () => {
       ...{ databaseUrl: 'postgres://u@h/d', dataDir: '/d', name: 'n', httpHost: '::', httpPort: 1 },
       ...{ grpcHost: '0.0.0.0', grpcPort: 2, advertiseHttpUrl: 'https://a.example' },
       ...{ advertiseGrpcAddress: 'a.example:3', slots: 4, simulate: true, logLevel: 'debug' },
-      ...{ logFormat: 'pretty', drainMs: 6 },
+      ...{ logFormat: 'pretty', drainMs: 6, allowShell: true },
+      httpAllow: ['10.0.0.0/8', '::1', 'inner.example'],
       timings: { ...WAN, leaseMs: 50_000, abortMs: 35_000, killMs: 45_000 },
     });
   });

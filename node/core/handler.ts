@@ -10,22 +10,42 @@ export interface TaskInput {
   readonly durationMs: number | null;
 }
 
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** Lines of one attempt: each is cut at 8 KiB, and of an attempt 1 MiB is kept. */
+export interface HandlerLog {
+  readonly debug: (message: string, fields?: LogFields) => void;
+  readonly info: (message: string, fields?: LogFields) => void;
+  readonly warn: (message: string, fields?: LogFields) => void;
+  readonly error: (message: string, fields?: LogFields) => void;
+}
+
+/** It may be taken apart: `{ signal, log, progress }`. */
 export interface HandlerContext {
+  readonly task: TaskInput;
   /** Aborted on cancel, on timeout, when the lease is lost, and when the node must hand back its work. */
   readonly signal: AbortSignal;
   /** Charged tries so far, this one included: 1 on the first. */
   readonly attempt: number;
   /** The number of the lease: only grows, so that an outside system can refuse a stale writer. */
   readonly fencingToken: number;
+  readonly log: HandlerLog;
   /** Resolves after `ms`, rejects when the signal aborts. */
-  sleep(ms: number): Promise<void>;
+  readonly sleep: (ms: number) => Promise<void>;
+  /** How much is done, from 0 to 1, and a word about it; the last that was said counts. */
+  readonly progress: (fraction: number, note?: string) => void;
+  /**
+   * The results of the dependencies, by the ids that the task names them by (within its workflow the
+   * local ones). A dependency that did not complete has none: its id is missing.
+   */
+  readonly results: () => Promise<Readonly<Record<string, unknown>>>;
 }
 
 export interface Handler {
   readonly type: string;
   /**
    * Its answer, or what its promise resolves to, is the task's result (JSON, 256 KiB at most); a throw
-   * fails the attempt.
+   * fails the attempt. An error that says `retryable: false` fails the task, as `FatalError` does.
    */
   run(task: TaskInput, context: HandlerContext): unknown;
 }
@@ -37,5 +57,23 @@ export class FatalError extends Error {
     super(message);
     this.name = 'FatalError';
     this.code = code;
+  }
+}
+
+/** The task is not wanted any more: it ends CANCELLED, and its dependents go by their trigger rules. */
+export class Cancel extends Error {
+  constructor(message = 'the handler cancelled its task') {
+    super(message);
+    this.name = 'Cancel';
+  }
+}
+
+/** Not now: the task goes back to the queue for so long, and no attempt is charged. */
+export class Snooze extends Error {
+  readonly ms: number;
+  constructor(ms: number) {
+    super(`the handler asks to run again in ${String(ms)} ms`);
+    this.name = 'Snooze';
+    this.ms = ms;
   }
 }

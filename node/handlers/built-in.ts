@@ -1,6 +1,19 @@
 import type { Handler } from '../core/handler.ts';
+import { createAddressGuard } from './address-guard.ts';
+import { createHttp } from './http.ts';
 import { noop } from './noop.ts';
 import { sleep } from './sleep.ts';
 
-/** The handlers that every node has. */
+/** The handlers that need no setting. */
 export const builtInHandlers: readonly Handler[] = [sleep, noop];
+
+/** What the settings of a node say of its built-in types. */
+export interface BuiltInSettings {
+  readonly httpAllow: readonly string[];
+  readonly allowShell: boolean;
+}
+
+/** All that a node of these settings has. */
+export function builtInsOf({ httpAllow }: BuiltInSettings): readonly Handler[] {
+  return [...builtInHandlers, createHttp({ guard: createAddressGuard(httpAllow) })];
+}

@@ -32,6 +32,27 @@ select count(*)::int from skein.attempt
 where seq = $1 and error ->> 'code' = 'process_died'`,
 };
 
+/**
+ * What the dependencies of a task that completed have answered, by the names that the task gave them:
+ * inside a workflow the local ones. The texts stay on the server where they are too much together.
+ */
+const READ_RESULTS: Statement = {
+  name: 'lease-store.results',
+  text: `
+with parents as (
+  select case when starts_with(p.id, w.id || '/') then substr(p.id, length(w.id) + 2) else p.id end
+      as name, p.result
+  from skein.task t
+  left join skein.workflow w on w.workflow_seq = t.workflow_seq
+  join skein.task p on p.namespace_id = t.namespace_id and p.id = any (t.dependencies)
+  where t.seq = $1 and p.status = 1
+),
+size as materialized (
+  select coalesce(sum(octet_length(result::text)), 0)::float8 as bytes from parents
+)
+select p.name, case when s.bytes <= $2 then p.result end, s.bytes from parents p cross join size s`,
+};
+
 const MARK_STARTED: Statement = {
   name: 'lease-store.markStarted',
   text: `
@@ -158,6 +179,9 @@ left join skein.attempt a
   on a.seq = m.seq and a.lease_seq = m.lease_seq and a.node_id = $1 and a.outcome <> 'lost'`,
 };
 
+/** Of the results that one call may bring into memory. */
+const RESULTS_BYTES_MAX = 16 * 1024 * 1024;
+
 export interface Work {
   readonly seq: number;
   readonly id: string;
@@ -242,6 +266,17 @@ export class LeaseStore {
   async deaths(seq: number): Promise<number> {
     const [row] = await this.reads.query(COUNT_DEATHS, [seq]);
     return row?.[0] as number;
+  }
+
+  /** Rejects with `results_too_large` where they are more than 16 MiB together. */
+  async results(seq: number): Promise<ReadonlyMap<string, string>> {
+    const rows = await this.reads.query(READ_RESULTS, [seq, RESULTS_BYTES_MAX]);
+    const bytes = (rows[0]?.[2] as number | undefined) ?? 0;
+    if (bytes > RESULTS_BYTES_MAX) {
+      const message = `the dependencies have ${String(bytes)} bytes of results, more than 16 MiB`;
+      throw Object.assign(new Error(message), { code: 'results_too_large', retryable: false });
+    }
+    return new Map(rows.map((row) => [row[0] as string, (row[1] as string | null) ?? 'null']));
   }
 
   async markStarted(

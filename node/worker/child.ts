@@ -1,12 +1,18 @@
 import { Socket } from 'node:net';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
-import { toError } from '../base/errors.ts';
 import { killGroup } from '../base/process-identity.ts';
 import { FatalError, type Handler } from '../core/handler.ts';
-import { messageOf, toInput, toResult } from './executor.ts';
 import { Halt } from './halt.ts';
 import { WORD_FD, type FromChild, type ToChild } from './isolate.ts';
+import { toResult, toThrown } from './outcome.ts';
+import type { LogLine } from './ports.ts';
+import { RemoteContext } from './remote-context.ts';
+
+/** What `IsolationDeps.childSettings` says. */
+export function settingsOfChild(): unknown {
+  return JSON.parse((isMainThread ? process.argv[3] : undefined) ?? 'null') as unknown;
+}
 
 /**
  * What runs inside a child process: one task and its answer. The process is started anew for each
@@ -29,14 +35,37 @@ export function runChild(handlers: readonly Handler[], entry: URL): void {
     process.exit(1);
   });
   const halt = new Halt();
+  let context: RemoteContext | undefined;
   process.on('message', (message: ToChild) => {
-    if (message.kind === 'abort') halt.interrupt(message.code);
-    else void isWatched.then(() => answer(handlers, message, halt));
+    switch (message.kind) {
+      case 'abort':
+        halt.interrupt(message.code);
+        return;
+      case 'results':
+        context?.resultsCame(message.text);
+        return;
+      case 'no-results':
+        context?.noResultsCame(message.thrown);
+        return;
+      case 'run': {
+        const { work, attempt, fencingToken } = message;
+        const own = new RemoteContext({ work, attempt, fencingToken, halt }, LINE, systemClock);
+        context = own;
+        void isWatched.then(() => answer(handlers, own, halt));
+      }
+    }
   });
   process.on('disconnect', () => {
     process.exit(1);
   });
 }
+
+const LINE = {
+  lines: (lines: readonly LogLine[]): void => void tell({ kind: 'lines', lines }),
+  progress: (fraction: number, note: string | null): void =>
+    void tell({ kind: 'progress', fraction, note }),
+  askResults: (): void => void tell({ kind: 'ask-results' }),
+};
 
 function watchNode(firstDeadlineMs: number): void {
   const end = (): void => {
@@ -68,11 +97,11 @@ function watchNode(firstDeadlineMs: number): void {
  */
 async function answer(
   handlers: readonly Handler[],
-  message: Extract<ToChild, { kind: 'run' }>,
+  context: RemoteContext,
   halt: Halt,
 ): Promise<void> {
   await tell({ kind: 'begun' });
-  await tell(await replyOf(handlers, message, halt));
+  await tell(await replyOf(handlers, context, halt));
 }
 
 /** Resolves when it is written, so that a handler which spins holds no word of it back. */
@@ -86,25 +115,16 @@ function tell(message: FromChild): Promise<void> {
 
 async function replyOf(
   handlers: readonly Handler[],
-  { work, attempt, fencingToken }: Extract<ToChild, { kind: 'run' }>,
+  context: RemoteContext,
   halt: Halt,
 ): Promise<FromChild> {
-  const { signal } = halt;
   try {
-    signal.throwIfAborted();
-    const handler = handlers.find(({ type }) => type === work.type);
+    halt.signal.throwIfAborted();
+    const { task } = context;
+    const handler = handlers.find(({ type }) => type === task.type);
     if (handler === undefined) throw new FatalError('no_handler', 'the type has no handler');
-    const sleep = (ms: number): Promise<void> => systemClock.sleep(ms, signal);
-    const result = await handler.run(toInput(work), { signal, attempt, fencingToken, sleep });
-    return { kind: 'completed', result: toResult(result) };
+    return { kind: 'completed', result: toResult(await handler.run(task, context)) };
   } catch (thrown) {
-    const error = toError(thrown);
-    const code: unknown = (error as { code?: unknown }).code;
-    return {
-      kind: 'failed',
-      code: typeof code === 'string' ? code : undefined,
-      message: messageOf(error),
-      isFatal: error instanceof FatalError,
-    };
+    return { kind: 'thrown', thrown: toThrown(thrown) };
   }
 }

@@ -1,51 +1,27 @@
 import { fullJitterMs } from '../base/backoff.ts';
 import type { Clock, Rng } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
-import { FatalError, type Handler, type HandlerContext } from '../core/handler.ts';
-import { PAYLOAD_BYTES_MAX } from '../core/task.ts';
+import { Cancel, Snooze, type Handler } from '../core/handler.ts';
 import { Interruption, type Halt } from './halt.ts';
-import type { LogPort, Work } from './ports.ts';
+import {
+  codeOf,
+  interrupted,
+  isFatal,
+  messageOf,
+  NotBegunError,
+  ProcessDiedError,
+  released,
+  snoozeMsOf,
+  toResult,
+  type Outcome,
+} from './outcome.ts';
+import type { LogPort, RunReportsPort, Work } from './ports.ts';
+import { RunContext, type Isolation, type Run } from './run-context.ts';
 
 /**
  * One task as a pipeline: resolve its handler → run it → classify what came of it → an outcome. An
  * outcome is a value; nothing is thrown past this file.
  */
-export type Outcome =
-  | { readonly kind: 'completed'; readonly result: string }
-  | { readonly kind: 'failed'; readonly error: TaskError; readonly delayMs: number }
-  | { readonly kind: 'exhausted'; readonly error: TaskError }
-  | { readonly kind: 'cancelled' }
-  /** Interrupted, or nothing here can run it: handed back, not charged. */
-  | { readonly kind: 'released'; readonly error: TaskError; readonly delayMs: number };
-
-export interface TaskError {
-  readonly code: string;
-  readonly message: string;
-  readonly retryable: boolean;
-}
-
-/** Runs one task where it may not harm the node: in a process of its own. */
-export interface Isolation {
-  /**
-   * The result as JSON text; rejects with an `Interruption` where the lease of the node ended it.
-   * `onBegun` hears when the handler runs: before, the task may wait for a place and for the database.
-   */
-  run(
-    work: Work,
-    attempt: number,
-    fencingToken: number,
-    onBegun: () => void,
-    signal: AbortSignal,
-  ): Promise<string>;
-  /** Ends at once whatever runs; true when nothing of it is left, false when that is not certain. */
-  stop(): Promise<boolean>;
-}
-
-/** The process of a task ended without an answer. */
-export class ProcessDiedError extends Error {}
-
-/** The task has not begun, for a reason that is not its own. */
-export class NotBegunError extends Error {}
 
 export interface ExecutorDeps {
   readonly clock: Clock;
@@ -55,18 +31,9 @@ export interface ExecutorDeps {
   /** Runs types that no handler was ever registered for, as a sleep of `duration_ms`. */
   readonly simulates: boolean;
   readonly isolation: Isolation;
-}
-
-export interface Run {
-  readonly work: Work;
-  /** Charged tries, this one included. */
-  readonly attempt: number;
-  readonly leaseSeq: number;
-  /** Leases lost before: above 0 the task runs in a process of its own (rule 17). */
-  readonly losses: number;
-  /** Deaths of such processes under this task. */
-  readonly deaths: number;
-  readonly halt: Halt;
+  readonly reports: RunReportsPort;
+  /** Of the dependencies of a task that completed, by name: JSON texts. */
+  readonly results: (seq: number) => Promise<ReadonlyMap<string, string>>;
 }
 
 /** A child process died under its task this often: the task is quarantined as FAILED. */
@@ -76,7 +43,6 @@ const HEED_MS = 2000;
 const HEED_LOOK_MS = 10;
 /** Until a task that could not begin here may be leased again. */
 const NOT_BEGUN_MS = 1000;
-const MESSAGE_LENGTH_MAX = 4000;
 
 export class Executor {
   private readonly deps: ExecutorDeps;
@@ -105,13 +71,13 @@ export class Executor {
       });
     }
     if (run.losses > 0) {
-      const { attempt, leaseSeq } = run;
       return this.executeSlowly(run, (onBegun) =>
-        this.deps.isolation.run(work, attempt, leaseSeq, onBegun, halt.signal),
+        this.deps.isolation.run(run, new RunContext(run, this.deps), onBegun),
       );
     }
     try {
-      const answer = handler.run(toInput(work), this.contextOf(run));
+      const context = new RunContext(run, this.deps);
+      const answer = handler.run(context.task, context);
       if (!isPromise(answer)) return { kind: 'completed', result: toResult(answer) };
       return this.executeSlowly(run, async (onBegun) => {
         onBegun();
@@ -162,18 +128,6 @@ export class Executor {
     }
   }
 
-  private contextOf({ attempt, leaseSeq, halt }: Run): HandlerContext {
-    const { clock } = this.deps;
-    return {
-      get signal() {
-        return halt.signal;
-      },
-      attempt,
-      fencingToken: leaseSeq,
-      sleep: (ms) => clock.sleep(ms, halt.signal),
-    };
-  }
-
   /** What a handler does, until it has been interrupted for so long that it is left behind. */
   private heeded(run: Run, running: PromiseLike<unknown>): Promise<unknown> {
     const { halt, work } = run;
@@ -212,6 +166,13 @@ export class Executor {
     if (reason !== undefined && reason.code !== 'timeout') return interrupted(reason);
     const cause = reason ?? error;
     if (reason === undefined && error instanceof Interruption) return interrupted(error);
+    if (cause instanceof Snooze) {
+      return released('snoozed', messageOf(cause), snoozeMsOf(cause));
+    }
+    if (cause instanceof Cancel) {
+      const error = { code: 'cancelled_by_handler', message: messageOf(cause), retryable: false };
+      return { kind: 'given-up', error };
+    }
     if (cause instanceof NotBegunError) {
       return released('not_begun', messageOf(cause), NOT_BEGUN_MS);
     }
@@ -220,10 +181,10 @@ export class Executor {
       const message = `its process died ${String(DEATHS_MAX)} times: ${cause.message}`;
       return { kind: 'exhausted', error: { code: 'quarantined', message, retryable: false } };
     }
-    const isFatal = cause instanceof FatalError;
+    const isLast = isFatal(cause) || attempt >= work.maxAttempts;
     const code = hasDied ? 'process_died' : codeOf(cause);
-    const taskError = { code, message: messageOf(cause), retryable: !isFatal };
-    if (isFatal || attempt >= work.maxAttempts) return { kind: 'exhausted', error: taskError };
+    const taskError = { code, message: messageOf(cause), retryable: !isFatal(cause) };
+    if (isLast) return { kind: 'exhausted', error: taskError };
     const { isFixed, baseMs, maxMs } = work.backoff;
     const delayMs = isFixed ? baseMs : fullJitterMs({ baseMs, maxMs }, attempt, this.deps.rng);
     return { kind: 'failed', error: taskError, delayMs };
@@ -236,73 +197,4 @@ function isPromise(answer: unknown): answer is PromiseLike<unknown> {
     answer !== null &&
     typeof (answer as { readonly then?: unknown }).then === 'function'
   );
-}
-
-/** What becomes of a task that was told to stop, begun or not: handed back, uncharged. */
-export function interrupted(reason: Interruption): Outcome {
-  if (reason.code === 'cancelled') return { kind: 'cancelled' };
-  return released(reason.code, reason.message);
-}
-
-export function toInput(work: Work): Parameters<Handler['run']>[0] {
-  return {
-    id: work.id,
-    type: work.type,
-    payload: work.payload === null ? null : (JSON.parse(work.payload) as unknown),
-    durationMs: work.durationMs,
-  };
-}
-
-/** A result becomes its JSON here, once; what cannot be stored fails the task and not the batch. */
-export function toResult(result: unknown): string {
-  if (result === null || result === undefined) return 'null';
-  let json: string | undefined;
-  try {
-    json = JSON.stringify(result);
-  } catch {
-    // A cycle, a bigint, or a depth beyond the stack.
-  }
-  if (json === undefined) {
-    throw new FatalError('result_not_json', 'the result of the task is not JSON');
-  }
-  if (Buffer.byteLength(json) > PAYLOAD_BYTES_MAX) {
-    throw new FatalError(
-      'result_too_large',
-      `the result of the task is larger than ${String(PAYLOAD_BYTES_MAX)} bytes`,
-    );
-  }
-  return json;
-}
-
-/**
- * The text of an error, fit for PostgreSQL to look into: it stores JSON with NUL or half a surrogate
- * pair, and then refuses to read any field of it.
- */
-export function messageOf(error: Error): string {
-  const message = propertyOf(error, 'message');
-  const text = typeof message === 'string' ? message : 'an error without a message';
-  return text.slice(0, MESSAGE_LENGTH_MAX).replace(/\0|\p{Surrogate}/gu, '\uFFFD');
-}
-
-function released(code: string, message: string, delayMs = 0): Outcome {
-  return { kind: 'released', error: { code, message, retryable: true }, delayMs };
-}
-
-/** Codes that say what Skein did; a handler that throws one of them gets its own. */
-const OWN_CODES = new Set(['process_died', 'quarantined', 'not_begun', 'no_handler', 'timeout']);
-
-function codeOf(error: Error): string {
-  if (error instanceof Interruption) return error.code;
-  const code = propertyOf(error, 'code');
-  if (typeof code !== 'string' || OWN_CODES.has(code)) return 'handler_error';
-  return /^[a-z][a-z_]{0,62}$/.test(code) ? code : 'handler_error';
-}
-
-/** What a handler throws is its own, getters included. */
-function propertyOf(error: Error, name: 'message' | 'code'): unknown {
-  try {
-    return (error as { readonly code?: unknown; readonly message: unknown })[name];
-  } catch {
-    return undefined;
-  }
 }

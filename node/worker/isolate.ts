@@ -1,11 +1,12 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { Gate } from '../base/gate.ts';
 import { killGroup, killOrphanGroup } from '../base/process-identity.ts';
-import { FatalError } from '../core/handler.ts';
-import { NotBegunError, ProcessDiedError, type Isolation } from './executor.ts';
+import { toError } from '../base/errors.ts';
 import { GroupLedger, type GroupLedgerDeps } from './group-ledger.ts';
 import { Interruption } from './halt.ts';
-import type { Work } from './ports.ts';
+import { fromThrown, NotBegunError, ProcessDiedError, toThrown, type Thrown } from './outcome.ts';
+import type { LogLine, Work } from './ports.ts';
+import type { Isolation, Run, RunContext } from './run-context.ts';
 
 /**
  * One task in a process of its own, because a lease of it was lost before and the task may have been
@@ -23,6 +24,8 @@ import type { Work } from './ports.ts';
 export interface IsolationDeps extends GroupLedgerDeps {
   /** The module that a child runs; it knows the handlers, this file does not. */
   readonly childEntry: URL;
+  /** For that module, as JSON: how the handlers of this node are set up. */
+  readonly childSettings?: unknown;
   readonly graceMs: number;
   /** From now to the kill time of the node's lease, counted from its last renewal. */
   readonly leaseLeftMs: () => number;
@@ -30,7 +33,7 @@ export interface IsolationDeps extends GroupLedgerDeps {
   readonly wordMs: number;
 }
 
-/** What the node sends its child: one task, then at most one abort. */
+/** What the node sends its child: one task, answers to what it asks, then at most one abort. */
 export type ToChild =
   | {
       readonly kind: 'run';
@@ -38,21 +41,21 @@ export type ToChild =
       readonly attempt: number;
       readonly fencingToken: number;
     }
+  | { readonly kind: 'results'; readonly text: string }
+  | { readonly kind: 'no-results'; readonly thrown: Thrown }
   | { readonly kind: 'abort'; readonly code: Interruption['code'] };
 
 /**
- * What a child says: that its handler runs now, and then its answer; then it waits for its end. A result
- * is JSON text within the bounds of one.
+ * What a child says: that its handler runs now, what that says and asks meanwhile, and then its answer;
+ * then it waits for its end. A result is JSON text within the bounds of one.
  */
 export type FromChild =
   | { readonly kind: 'begun' }
+  | { readonly kind: 'lines'; readonly lines: readonly LogLine[] }
+  | { readonly kind: 'progress'; readonly fraction: number; readonly note: string | null }
+  | { readonly kind: 'ask-results' }
   | { readonly kind: 'completed'; readonly result: string }
-  | {
-      readonly kind: 'failed';
-      readonly code: string | undefined;
-      readonly message: string;
-      readonly isFatal: boolean;
-    };
+  | { readonly kind: 'thrown'; readonly thrown: Thrown };
 
 /**
  * Processes at once; a node that takes over the tasks of a dead one has as many to isolate as that had
@@ -83,15 +86,9 @@ export class ChildIsolation implements Isolation {
     this.ledger = new GroupLedger(deps);
   }
 
-  run(
-    work: Work,
-    attempt: number,
-    fencingToken: number,
-    onBegun: () => void,
-    signal: AbortSignal,
-  ): Promise<string> {
-    const task: ToChild = { kind: 'run', work, attempt, fencingToken };
-    return this.gate.run(() => this.runOne(task, onBegun, signal), signal);
+  run(run: Run, context: RunContext, onBegun: () => void): Promise<string> {
+    const { signal } = run.halt;
+    return this.gate.run(() => this.runOne(run, context, onBegun), signal);
   }
 
   /** Kills every group and waits until nothing of them runs, for a second at most. */
@@ -108,11 +105,13 @@ export class ChildIsolation implements Isolation {
     return true;
   }
 
-  private async runOne(task: ToChild, onBegun: () => void, signal: AbortSignal): Promise<string> {
+  private async runOne(run: Run, context: RunContext, onBegun: () => void): Promise<string> {
+    const { work, attempt, leaseSeq: fencingToken } = run;
+    const { signal } = run.halt;
     signal.throwIfAborted();
     const { child, words } = this.fork();
     let cancelKill = (): void => undefined;
-    const answer = answerOf(child, words, () => {
+    const answer = answerOf(child, words, context, () => {
       cancelKill();
       onBegun();
     });
@@ -135,7 +134,7 @@ export class ChildIsolation implements Isolation {
       cancelKill = this.deps.clock.after(BEGIN_MS, () => {
         killGroup(group);
       });
-      send(child, task);
+      send(child, { kind: 'run', work, attempt, fencingToken });
       return await answer;
     } finally {
       cancelKill();
@@ -146,8 +145,9 @@ export class ChildIsolation implements Isolation {
 
   private fork(): { readonly child: ChildProcess; readonly words: Words } {
     const words = new Words(this.deps);
+    const { childEntry, childSettings = null } = this.deps;
     try {
-      const child = fork(this.deps.childEntry, [String(words.grantedMs)], {
+      const child = fork(childEntry, [String(words.grantedMs), JSON.stringify(childSettings)], {
         detached: true,
         stdio: ['ignore', 'ignore', 'ignore', 'ipc', 'pipe'],
         serialization: 'json',
@@ -210,13 +210,43 @@ function send(child: ChildProcess, message: ToChild): void {
   if (child.connected) child.send(message, () => undefined);
 }
 
-function answerOf(child: ChildProcess, words: Words, onBegun: () => void): Promise<string> {
+function answerOf(
+  child: ChildProcess,
+  words: Words,
+  context: RunContext,
+  onBegun: () => void,
+): Promise<string> {
   return new Promise((resolve, reject) => {
-    // What else a handler may send is its own business.
+    const onMessage = (message: FromChild): void => {
+      switch (message.kind) {
+        case 'begun':
+          onBegun();
+          return;
+        case 'lines':
+          for (const line of message.lines) context.reporter.addLine(line);
+          return;
+        case 'progress':
+          context.reporter.progress(message.fraction, message.note ?? undefined);
+          return;
+        case 'ask-results':
+          void giveResults(child, context);
+          return;
+        case 'completed':
+          resolve(message.result);
+          return;
+        case 'thrown':
+          reject(fromThrown(message.thrown));
+          return;
+      }
+    };
+    // What else a handler may send is its own business: a kind that there is not falls through, and a
+    // message of another shape is its own fault.
     child.on('message', (message: FromChild) => {
-      if (message.kind === 'begun') onBegun();
-      else if (message.kind === 'completed') resolve(message.result);
-      else if ((message.kind as unknown) === 'failed') reject(childError(message));
+      try {
+        onMessage(message);
+      } catch (thrown) {
+        reject(toError(thrown));
+      }
     });
     // More than one may come, and one without a listener would be thrown.
     child.on('error', (cause) => {
@@ -231,10 +261,11 @@ function answerOf(child: ChildProcess, words: Words, onBegun: () => void): Promi
   });
 }
 
-function childError(message: Extract<FromChild, { kind: 'failed' }>): Error {
-  const { code, isFatal } = message;
-  const error: Error = isFatal
-    ? new FatalError(code ?? 'handler_error', message.message)
-    : new Error(message.message);
-  return isFatal ? error : Object.assign(error, { code });
+/** Never rejects: what cannot be read is thrown where the handler asked for it. */
+async function giveResults(child: ChildProcess, context: RunContext): Promise<void> {
+  try {
+    send(child, { kind: 'results', text: await context.resultsText() });
+  } catch (thrown) {
+    send(child, { kind: 'no-results', thrown: toThrown(thrown) });
+  }
 }

@@ -44,6 +44,8 @@ export interface Settlement {
 export interface LeaseStorePort {
   work(seqs: readonly number[]): Promise<readonly Work[]>;
   deaths(seq: number): Promise<number>;
+  /** By name, the results (JSON texts) of the dependencies that completed; too much of them rejects. */
+  results(seq: number): Promise<ReadonlyMap<string, string>>;
   markStarted(
     seqs: readonly number[],
     leaseSeqs: readonly number[],
@@ -62,6 +64,37 @@ export interface LogPort {
   info(message: string, fields?: Readonly<Record<string, unknown>>): void;
   warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
   error(message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+export interface LogLine {
+  readonly level: LogLevel;
+  readonly message: string;
+  /** JSON text, or null. */
+  readonly fields: string | null;
+  /** Of the monotonic clock that the processes of this machine share. */
+  readonly atMs: number;
+}
+
+/** The run that something is said of: one lease of one task. */
+export interface ReportedRun {
+  readonly seq: number;
+  readonly leaseSeq: number;
+  readonly id: string;
+  readonly attempt: number;
+}
+
+/**
+ * Where runs say what they do. Both calls return at once, never throw and never wait: what is behind them
+ * batches over all runs, commits in its own time, and drops (and says so) what it cannot keep. Lines come
+ * in the order in which they were written, those of one tick together; the worker has cut each to 16 KiB
+ * and each attempt to about 1 MiB. Progress may be said as often as a handler likes: only the last of a
+ * run counts. Either may come from a run whose lease is over, and may be lost when the node dies.
+ */
+export interface RunReportsPort {
+  lines(run: ReportedRun, lines: readonly LogLine[]): void;
+  progress(run: ReportedRun, fraction: number, note: string | null): void;
 }
 
 export interface FinishedFacts {

@@ -2,8 +2,8 @@ import { fullJitterMs } from '../base/backoff.ts';
 import type { Clock, Rng } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
 import { SettledAs } from '../core/messages.ts';
-import type { Outcome } from './executor.ts';
 import type { Outage } from './outage.ts';
+import type { Outcome } from './outcome.ts';
 import type {
   FinishedFacts,
   IsDataError,
@@ -322,6 +322,7 @@ const MAY_BECOME: Readonly<Record<Outcome['kind'], readonly SettledAs[]>> = {
   failed: [SettledAs.RETRY, SettledAs.CANCELLED],
   exhausted: [SettledAs.FAILED, SettledAs.CANCELLED, SettledAs.RETRY],
   cancelled: [SettledAs.RELEASED, SettledAs.CANCELLED],
+  'given-up': [SettledAs.CANCELLED, SettledAs.RETRY],
   released: [SettledAs.RELEASED, SettledAs.CANCELLED],
 };
 
@@ -333,6 +334,8 @@ function toSettledAs(outcome: Outcome): SettledAs {
       return SettledAs.RETRY;
     case 'exhausted':
       return SettledAs.FAILED;
+    case 'given-up':
+      return SettledAs.CANCELLED;
     // Without the mark in the row nobody cancelled it: the statement turns this into an end.
     case 'cancelled':
     case 'released':

@@ -64,8 +64,8 @@ export const OUTCOMES: readonly Mutant[] = [
     name: 'one-attempt-too-many',
     rule: 'I3',
     file: 'node/worker/executor.ts',
-    find: 'if (isFatal || attempt >= work.maxAttempts) return',
-    replace: 'if (isFatal || attempt > work.maxAttempts) return',
+    find: 'isFatal(cause) || attempt >= work.maxAttempts',
+    replace: 'isFatal(cause) || attempt > work.maxAttempts',
     killedBy: [
       {
         test: 'test/workers/outcomes.test.ts',

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { systemClock, systemRng } from '../../node/base/clock.ts';
 import { ChildIsolation } from '../../node/worker/isolate.ts';
+import { loneRun } from '../workers/lone-run.ts';
 
 /**
  * A node to be killed: it runs one task in a process of its own, and says which group that leads. From
@@ -25,14 +26,5 @@ const isolation = new ChildIsolation({
     return Promise.resolve();
   },
 });
-await isolation.run(
-  {
-    ...{ seq: 1, id: 't1', type: 'spin', payload: JSON.stringify(sign), durationMs: null },
-    ...{ maxAttempts: 1, timeoutMs: null, isTypeHandled: true },
-    backoff: { isFixed: true, baseMs: 0, maxMs: 0 },
-  },
-  1,
-  1,
-  none,
-  new AbortController().signal,
-);
+const [run, context] = loneRun({ id: 't1', type: 'spin', payload: JSON.stringify(sign) });
+await isolation.run(run, context, none);

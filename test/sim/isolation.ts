@@ -1,10 +1,11 @@
 import { toError } from '../../node/base/errors.ts';
 import { FatalError } from '../../node/core/handler.ts';
-import { ProcessDiedError, type Isolation } from '../../node/worker/executor.ts';
 import { GroupLedger } from '../../node/worker/group-ledger.ts';
 import { Interruption } from '../../node/worker/halt.ts';
 import type { IsolationDeps } from '../../node/worker/isolate.ts';
+import { ProcessDiedError } from '../../node/worker/outcome.ts';
 import type { Work } from '../../node/worker/ports.ts';
+import type { Isolation } from '../../node/worker/run-context.ts';
 import { planOf } from './plan.ts';
 import type { Rng } from '../../node/base/clock.ts';
 import type { History } from './history.ts';
@@ -44,7 +45,7 @@ export class SimIsolation {
     const ledger = new GroupLedger(deps);
     const groups = new Set<number>();
     return {
-      run: (work, attempt, fencingToken, onBegun, signal) => {
+      run: ({ work, attempt, leaseSeq: fencingToken, halt }, _context, onBegun) => {
         const child = this.world.fork();
         groups.add(child.pid);
         const stopWords = this.speak(child.pid, deps);
@@ -54,7 +55,7 @@ export class SimIsolation {
           ledger.remove(child.pid);
         });
         const task = { work, attempt, fencingToken, onBegun };
-        return this.runOne(child.pid, task, signal, deps, ledger);
+        return this.runOne(child.pid, task, halt.signal, deps, ledger);
       },
       stop: () => {
         for (const group of groups) this.world.killGroup(group);

@@ -37,6 +37,8 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   winston: ['observe'],
   'prom-client': ['observe'],
   commander: ['cli'],
+  undici: ['handlers'],
+  'ipaddr.js': ['handlers'],
   zod: ['api', 'cli', '.'],
 };
 

@@ -1,5 +1,6 @@
 import { systemClock, systemRng } from '../../node/base/clock.ts';
 import { ChildIsolation } from '../../node/worker/isolate.ts';
+import { loneRun } from './lone-run.ts';
 
 /** A node whose death is part of a test: it isolates one task that spins, and waits to be killed. */
 const none = (): void => undefined;
@@ -13,20 +14,6 @@ const isolation = new ChildIsolation({
   leaseLeftMs: () => 60_000,
   registerGroups: () => Promise.resolve(),
 });
-await isolation.run(
-  {
-    seq: 1,
-    id: 'task-1',
-    type: 'spin',
-    payload: JSON.stringify({ port: Number(process.argv[2]) }),
-    durationMs: null,
-    maxAttempts: 1,
-    timeoutMs: null,
-    backoff: { isFixed: true, baseMs: 0, maxMs: 0 },
-    isTypeHandled: true,
-  },
-  1,
-  1,
-  () => undefined,
-  new AbortController().signal,
-);
+const payload = JSON.stringify({ port: Number(process.argv[2]) });
+const [run, context] = loneRun({ id: 'task-1', type: 'spin', payload });
+await isolation.run(run, context, none);

@@ -48,6 +48,7 @@ const refuse = (): Promise<never> => Promise.reject(new Error('not asked for'));
 export const NO_STORE: LeaseStorePort = {
   work: refuse,
   deaths: refuse,
+  results: refuse,
   markStarted: refuse,
   completeMany: refuse,
   settleMany: refuse,

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import net from 'node:net';
-import { FatalError, type Handler } from '../../node/core/handler.ts';
+import { Cancel, FatalError, Snooze, type Handler } from '../../node/core/handler.ts';
 
 /**
  * Handlers that run in processes of their own. Each calls the port in its payload first and keeps the
@@ -75,6 +75,26 @@ export const isolatedHandlers: readonly Handler[] = [
       const child = spawn('sleep', ['600'], { stdio: 'ignore' });
       await call(payload, { child: child.pid });
       return 'left a child behind';
+    },
+  },
+  {
+    type: 'steer',
+    run: async ({ payload }, { log, progress, results }) => {
+      switch ((payload as { how: string }).how) {
+        case 'cancel':
+          throw new Cancel();
+        case 'snooze':
+          throw new Snooze(60_000);
+        case 'not-retryable':
+          throw Object.assign(new Error('no'), { code: 'no_use', retryable: false });
+        case 'results':
+          return [await results(), await results()];
+        default:
+          log.info('half way', { n: 1 });
+          progress(0.5, 'half');
+          log.error('x'.repeat(9000), { y: 'y'.repeat(9000) });
+          return null;
+      }
     },
   },
   {

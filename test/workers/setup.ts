@@ -9,6 +9,7 @@ import { isDataError, Pipeline } from '../../node/store/pipeline.ts';
 import { TermWriter } from '../../node/store/term-writer.ts';
 import { Executor } from '../../node/worker/executor.ts';
 import { ChildIsolation } from '../../node/worker/isolate.ts';
+import { LogReports } from '../../node/worker/log-reports.ts';
 import type { FinishedFacts, LeaseStorePort, ToldSettlement } from '../../node/worker/ports.ts';
 import type { SettlerDeps } from '../../node/worker/settler.ts';
 import { Worker } from '../../node/worker/worker.ts';
@@ -191,6 +192,8 @@ export class Bench {
         handlers: new Map(handlers.map((handler) => [handler.type, handler])),
         simulates: options.simulates ?? false,
         isolation: this.isolation,
+        reports: new LogReports(this.log),
+        results: (seq) => this.leases.results(seq),
       }),
       onSettled: (settled) => {
         this.told.push(...settled);

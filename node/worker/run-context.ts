@@ -1,0 +1,105 @@
+import type { Clock } from '../base/clock.ts';
+import type { HandlerContext, HandlerLog, TaskInput } from '../core/handler.ts';
+import type { Halt } from './halt.ts';
+import { toInput } from './outcome.ts';
+import type { RunReportsPort, Work } from './ports.ts';
+import { Reporter } from './reporter.ts';
+
+/** One lease of one task, about to run. */
+export interface Run {
+  readonly work: Work;
+  /** Charged tries, this one included. */
+  readonly attempt: number;
+  readonly leaseSeq: number;
+  /** Leases lost before: above 0 the task runs in a process of its own (rule 17). */
+  readonly losses: number;
+  /** Deaths of such processes under this task. */
+  readonly deaths: number;
+  readonly halt: Halt;
+}
+
+/** Runs one task where it may not harm the node. */
+export interface Isolation {
+  /**
+   * The result as JSON text; rejects with an `Interruption` where the lease of the node ended it.
+   * `onBegun` hears when the handler runs: before, the task may wait for a place and for the database.
+   * What the handler asks and says goes through `context`.
+   */
+  run(run: Run, context: RunContext, onBegun: () => void): Promise<string>;
+  /** Ends at once whatever runs; true when nothing of it is left, false when that is not certain. */
+  stop(): Promise<boolean>;
+}
+
+export interface RunContextDeps {
+  readonly clock: Clock;
+  readonly reports: RunReportsPort;
+  readonly results: (seq: number) => Promise<ReadonlyMap<string, string>>;
+}
+
+/**
+ * What a handler sees of its run. Each part is made when it is asked for, as most tasks ask for none:
+ * one that does nothing costs a node a few microseconds in all. They are getters, so that a handler may
+ * take the context apart.
+ */
+export class RunContext implements HandlerContext {
+  private readonly run: Run;
+  private readonly deps: RunContextDeps;
+  private input: TaskInput | undefined;
+  private ownReporter: Reporter | undefined;
+
+  constructor(run: Run, deps: RunContextDeps) {
+    this.run = run;
+    this.deps = deps;
+  }
+
+  get task(): TaskInput {
+    this.input ??= toInput(this.run.work);
+    return this.input;
+  }
+
+  get signal(): AbortSignal {
+    return this.run.halt.signal;
+  }
+
+  get attempt(): number {
+    return this.run.attempt;
+  }
+
+  get fencingToken(): number {
+    return this.run.leaseSeq;
+  }
+
+  get log(): HandlerLog {
+    return this.reporter.log;
+  }
+
+  get sleep(): HandlerContext['sleep'] {
+    return (ms) => this.deps.clock.sleep(ms, this.signal);
+  }
+
+  get progress(): HandlerContext['progress'] {
+    return (fraction, note) => {
+      this.reporter.progress(fraction, note);
+    };
+  }
+
+  get results(): HandlerContext['results'] {
+    return async () => JSON.parse(await this.resultsText()) as Readonly<Record<string, unknown>>;
+  }
+
+  get reporter(): Reporter {
+    const { run, deps } = this;
+    const { seq, id } = run.work;
+    const { attempt, leaseSeq } = run;
+    this.ownReporter ??= new Reporter({ seq, leaseSeq, id, attempt }, deps.reports, () =>
+      deps.clock.monotonicMs(),
+    );
+    return this.ownReporter;
+  }
+
+  /** An object of all of them, put together as text: nobody here looks into them. */
+  async resultsText(): Promise<string> {
+    const results = await this.deps.results(this.run.work.seq);
+    return `{${[...results].map(([id, text]) => `${JSON.stringify(id)}:${text}`).join(',')}}`;
+  }
+}
