@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { LABEL_KEY, LABEL_VALUE } from './core/labels.ts';
 import { LAN, WAN, faultsOf } from './core/timings.ts';
 import type { Timings } from './core/timings.ts';
 import { faultsOfAllowList } from './handlers/address-guard.ts';
@@ -29,6 +30,8 @@ export interface Config {
   /** Hosts, addresses and CIDR ranges beside the public internet that `http` tasks may reach. */
   readonly httpAllow: readonly string[];
   readonly allowShell: boolean;
+  /** What this node has, `key=value`, sorted: tasks may ask for it. */
+  readonly labels: readonly string[];
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
   readonly logFormat: 'pretty' | 'json';
   readonly timings: Timings;
@@ -109,6 +112,13 @@ export const SETTINGS: readonly Setting[] = [
     'hosts, addresses and CIDR ranges inside that http tasks may reach, with commas',
   ),
   setting('allowShell', '--allow-shell', '', 'off', 'run shell tasks: any command, as this user'),
+  setting(
+    'labels',
+    '--labels',
+    'KEY=VALUE,…',
+    'none',
+    'what this node has; a task that asks for labels runs where they all are',
+  ),
   setting('logLevel', '--log-level', 'LEVEL', 'info', 'error, warn, info or debug'),
   setting('logFormat', '--log-format', 'FORMAT', 'pretty on a terminal, else json', 'pretty, json'),
   setting('timings', '--timings', 'PROFILE', 'lan', 'lan, or wan (all four times longer)'),
@@ -143,6 +153,22 @@ const allowList = z
       context.addIssue({ code: 'custom', message: `${one} is no host, address or CIDR range` });
     }
   });
+/** `gpu=a100,ssd`: a key without a value is true. */
+const labels = z
+  .string()
+  .transform((text) => text.split(',').map((label) => label.trim()))
+  .transform((given) => given.filter((label) => label !== ''))
+  .transform((given) => given.map((label) => (label.includes('=') ? label : `${label}=true`)))
+  .refine((given) => given.every(isLabel), {
+    error: 'must be KEY=VALUE,… of letters, digits, and . _ / - (in values : too), 63 at most each',
+  })
+  .refine((given) => new Set(given.map(keyOf)).size === given.length, {
+    error: 'must name each key once',
+  })
+  .transform((given) => given.sort());
+const keyOf = (label: string): string => label.slice(0, label.indexOf('='));
+const isLabel = (label: string): boolean =>
+  LABEL_KEY.test(keyOf(label)) && LABEL_VALUE.test(label.slice(label.indexOf('=') + 1));
 
 const PORT_MAX = 65_535;
 const host = z.string().trim().min(1);
@@ -174,6 +200,7 @@ const SCHEMA = z.object({
   simulate: onOff.default(false),
   httpAllow: allowList.default([]),
   allowShell: onOff.default(false),
+  labels: labels.default([]),
   logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
   logFormat: z.enum(['pretty', 'json']).optional(),
   timings: z.enum(['lan', 'wan']).default('lan'),

@@ -29,7 +29,7 @@ import { Worker } from './worker/worker.ts';
  * worker's, and the one that renews the lease, so that nothing of these waits for another.
  */
 export interface IncarnationDeps {
-  readonly config: Pick<Config, 'name' | 'slots' | 'simulate' | 'timings'>;
+  readonly config: Pick<Config, 'name' | 'slots' | 'simulate' | 'labels' | 'timings'>;
   readonly surroundings: Surroundings;
   readonly log: LogPort & { child(fields: Readonly<Record<string, unknown>>): LogPort };
   readonly metrics: IncarnationMetrics;
@@ -94,6 +94,7 @@ export class Incarnation {
       slots: config.slots,
       types: handlers.map(({ type }) => type),
       simulates: config.simulate,
+      labels: config.labels,
       version,
       registeredMs,
     };
@@ -285,14 +286,14 @@ export class Incarnation {
 
   private createContact(facts: LifeFacts): LeaderContact {
     const { config, log, metrics, surroundings } = this.deps;
-    const { name, slots, types, simulates, version, incarnation } = facts;
+    const { name, slots, types, simulates, labels, version, incarnation } = facts;
     return new LeaderContact({
       clock: surroundings.clock,
       log,
       metrics,
       timings: config.timings,
       hello: {
-        ...{ nodeId: this.nodeId, incarnation, name, slots, types, simulates, version },
+        ...{ nodeId: this.nodeId, incarnation, name, slots, types, simulates, labels, version },
         leaseMs: config.timings.leaseMs,
         ...{ protocol: PROTOCOL.speaks, protocolMin: PROTOCOL.understands },
         ...(this.anchor === undefined ? {} : { database: this.anchor.serverName }),

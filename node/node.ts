@@ -10,6 +10,7 @@ import { createLogger, type Logger } from './observe/log.ts';
 import { Metrics } from './observe/metrics.ts';
 import { PeerServer } from './rpc/peer-server.ts';
 import { ClusterReader } from './store/cluster-reader.ts';
+import { TypeControl } from './store/type-control.ts';
 import { Database } from './store/database.ts';
 import { openEmbeddedPostgres, type EmbeddedPostgres } from './store/embedded-postgres.ts';
 import { LockSessions } from './store/lock-session.ts';
@@ -249,6 +250,7 @@ class Node implements RunningNode {
       changes: new TaskChanges(database),
       workflows: new WorkflowReader(database),
       cluster: new ClusterReader({ session: database, clock: systemClock }),
+      types: new TypeControl(database),
     });
   }
 

@@ -81,6 +81,14 @@ describe('parseConfig', () => {
     expect(timings).to.deep.equal({ ...LAN, leaseMs: 5000, abortMs: 3500, killMs: 4500 });
   });
 
+  it('refuses labels that are none, and a key that is named twice', () => {
+    const [fault] = faultsFor({ SKEIN_LABELS: 'gpu=a b' }, {});
+    expect(fault).to.match(/^SKEIN_LABELS: must be KEY=VALUE/);
+    expect(faultsFor({}, { labels: 'gpu=1,gpu=2' })).to.deep.equal([
+      '--labels: must name each key once',
+    ]);
+  });
+
   it('refuses timings under which two nodes could run one task', () => {
     expect(faultsFor({ SKEIN_LEASE_MS: '2000' }, {})).to.deep.equal([
       'SKEIN_LEASE_MS: abortMs + killGraceMs must not exceed killMs',
@@ -111,6 +119,7 @@ describe('parseConfig', () => {
       simulate: 'on',
       httpAllow: '10.0.0.0/8, ::1,inner.example',
       allowShell: 'yes',
+      labels: 'zone=eu, gpu=a100,ssd',
       logLevel: 'debug',
       logFormat: 'pretty',
       timings: 'wan',
@@ -124,6 +133,7 @@ describe('parseConfig', () => {
       ...{ advertiseGrpcAddress: 'a.example:3', slots: 4, simulate: true, logLevel: 'debug' },
       ...{ logFormat: 'pretty', drainMs: 6, allowShell: true },
       httpAllow: ['10.0.0.0/8', '::1', 'inner.example'],
+      labels: ['gpu=a100', 'ssd=true', 'zone=eu'],
       timings: { ...WAN, leaseMs: 50_000, abortMs: 35_000, killMs: 45_000 },
     });
   });

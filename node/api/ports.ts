@@ -4,6 +4,7 @@ import type { ClusterRecord, EventRecord, NodeRecord } from '../store/cluster-re
 import type { TaskPatch } from '../store/task-changes.ts';
 import type { TaskPage, TaskQuery } from '../store/task-list.ts';
 import type { AttemptRecord, TaskRecord, WaitingFor } from '../store/task-reader.ts';
+import type { TypeGate, TypePage, TypeRecord } from '../store/type-control.ts';
 import type { GraphNode, WorkflowPage, WorkflowRecord } from '../store/workflow-reader.ts';
 
 /** What the REST face needs of the rest of a node; node.ts joins it with those who have it. */
@@ -62,6 +63,12 @@ export interface TaskChangesPort {
   tryCancel(seq: number): Promise<boolean>;
   tryRetry(seq: number): Promise<boolean>;
   cancelWorkflow(id: string): Promise<number>;
+}
+
+export interface TypeControlPort {
+  setGate(type: string, gate: TypeGate): Promise<void>;
+  find(type: string): Promise<TypeRecord | null>;
+  list(limit: number, after: number | null): Promise<TypePage>;
 }
 
 export interface WorkflowReaderPort {

@@ -9,6 +9,7 @@ import {
   TRIGGER_RULE_NAMES,
   TriggerRule,
 } from '../core/task.ts';
+import { LABEL_KEY, LABEL_VALUE, labelTexts, LABELS_MAX } from '../core/labels.ts';
 import type { TaskFields } from '../core/submission.ts';
 import type { Faults } from './faults.ts';
 import { checkValue } from './json-guard.ts';
@@ -42,6 +43,17 @@ const name = z
   .refine(isName, `must be 1–${String(ID_LENGTH_MAX)} printable characters, and not . or ..`);
 const milliseconds = z.int().min(0).max(DURATION_MS_MAX);
 const priority = z.int().min(PRIORITY.most).max(PRIORITY.least);
+const labels = z
+  .record(
+    z.string().regex(LABEL_KEY, 'must be a key of letters, digits, and . _ / -, 63 at most'),
+    z.union(
+      [z.boolean(), z.number(), z.string().regex(LABEL_VALUE)],
+      'must be true, false, a number, or text of letters, digits, and . _ : / -, 63 at most',
+    ),
+  )
+  .refine((given) => Object.keys(given).length <= LABELS_MAX, {
+    error: `must be ${String(LABELS_MAX)} labels at most`,
+  });
 const instant = z.iso
   .datetime({ offset: true, error: 'must be an ISO 8601 time with a zone' })
   // A text that is no time has its fault already.
@@ -68,6 +80,7 @@ export const taskSchema = z.strictObject({
   delay_ms: milliseconds.nullish(),
   trigger_rule: z.enum(TRIGGER_RULE_NAMES).optional(),
   tags: z.array(name).max(TAGS_MAX).optional(),
+  labels: labels.optional(),
   expected_ms: milliseconds.nullish(),
 });
 export type TaskBody = z.infer<typeof taskSchema>;
@@ -120,6 +133,7 @@ export function toFields(
     runAtMs: runAt === null ? null : Date.parse(runAt),
     delayMs,
     tags: body.tags ?? [],
+    labels: body.labels === undefined ? [] : labelTexts(body.labels),
   };
 }
 

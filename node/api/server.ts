@@ -19,11 +19,13 @@ import type {
   SubmissionsPort,
   TaskChangesPort,
   TaskReaderPort,
+  TypeControlPort,
   WorkflowReaderPort,
 } from './ports.ts';
 import { problem, refusals, toAppError } from './problem.ts';
 import { submitEndpoints } from './submit.ts';
 import { taskEndpoints } from './tasks.ts';
+import { typeEndpoints } from './types.ts';
 import { Waiter } from './waiter.ts';
 import { workflowEndpoints } from './workflows.ts';
 
@@ -61,6 +63,7 @@ export interface ApiDeps {
   readonly changes: TaskChangesPort;
   readonly workflows: WorkflowReaderPort;
   readonly cluster: ClusterReaderPort;
+  readonly types: TypeControlPort;
   readonly limits?: Partial<ApiLimits>;
 }
 
@@ -103,6 +106,7 @@ export class ApiServer {
       ...submitEndpoints(shared),
       ...taskEndpoints(shared),
       ...workflowEndpoints(shared),
+      ...typeEndpoints(shared),
       ...clusterEndpoints(shared),
     ]);
     this.#server = createServer(

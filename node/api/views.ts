@@ -1,9 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
+import { labelRecord } from '../core/labels.ts';
 import { TRIGGER_RULE_NAMES } from '../core/task.ts';
 import type { SingleTask } from '../core/submission.ts';
 import type { ClusterRecord, NodeRecord } from '../store/cluster-reader.ts';
 import type { TaskSummary } from '../store/task-list.ts';
 import type { AttemptRecord, TaskRecord, WaitingFor } from '../store/task-reader.ts';
+import type { TypeRecord } from '../store/type-control.ts';
 import type { GraphNode, WorkflowRecord } from '../store/workflow-reader.ts';
 
 /** Records as the bodies of the contract: snake case, times in ISO 8601 UTC with milliseconds. */
@@ -33,6 +35,7 @@ export function taskText(task: TaskRecord, waitingFor: WaitingFor | null): strin
       node: task.node,
       ...(task.workflow === null ? {} : { workflow: task.workflow }),
       tags: task.tags,
+      ...(task.labels.length === 0 ? {} : { labels: labelRecord(task.labels) }),
       trigger_rule: TRIGGER_RULE_NAMES[task.triggerRule],
       expected_ms: task.expectedMs,
       timeout_ms: task.timeoutMs,
@@ -53,9 +56,14 @@ export function taskText(task: TaskRecord, waitingFor: WaitingFor | null): strin
 }
 
 function waitingForBody(waitingFor: WaitingFor): object {
-  return waitingFor.reason === 'time'
-    ? { reason: 'time', run_at: time(waitingFor.runAt) }
-    : waitingFor;
+  switch (waitingFor.reason) {
+    case 'time':
+      return { reason: 'time', run_at: time(waitingFor.runAt) };
+    case 'labels':
+      return { reason: 'labels', labels: labelRecord(waitingFor.labels) };
+    default:
+      return waitingFor;
+  }
 }
 
 export function summaryBody(task: TaskSummary): object {
@@ -129,6 +137,16 @@ export function graphBody(workflowId: string, nodes: readonly GraphNode[]): obje
   };
 }
 
+export function typeBody(type: TypeRecord): object {
+  return {
+    type: type.type,
+    paused: type.paused,
+    max_running: type.maxRunning,
+    handled: type.isHandled,
+    nodes: type.nodes,
+  };
+}
+
 export function nodeBody(node: NodeRecord): object {
   return {
     id: node.nodeId,
@@ -141,6 +159,7 @@ export function nodeBody(node: NodeRecord): object {
     slots: node.slots,
     running: node.running,
     types: node.types,
+    labels: labelRecord(node.labels),
     version: node.version,
     started_at: time(node.startedAt),
     last_heartbeat_at: time(node.lastHeartbeatAt),
@@ -167,6 +186,7 @@ export function isSameBody(stored: TaskRecord, { fields, dependencies }: SingleT
     (fields.delayMs !== null || storedRunAtMs === fields.runAtMs) &&
     isDeepStrictEqual(stored.dependencies, dependencies) &&
     isDeepStrictEqual(stored.tags, fields.tags) &&
+    isDeepStrictEqual(stored.labels, fields.labels) &&
     isDeepStrictEqual(parsed(stored.payload), parsed(fields.payload))
   );
 }

@@ -71,7 +71,11 @@ function addRow(state: SchedulerState, rows: LiveRows, at: number): number {
     return NONE;
   }
   const row = graph.add(seq);
-  graph.placement[row] = state.classOf(rows.typeIds[at] as number, rows.hasDuration[at] as boolean);
+  graph.placement[row] = state.placements.enter(
+    rows.typeIds[at] as number,
+    rows.hasDuration[at] as boolean,
+    rows.labels[at] ?? null,
+  );
   graph.priority[row] = rows.priorities[at] as number;
   graph.triggerRule[row] = rows.triggerRules[at] as number;
   graph.losses[row] = rows.losses[at] as number;

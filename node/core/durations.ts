@@ -12,20 +12,6 @@ export interface Learned {
 /** The weight of the newest is never below this. */
 const WEIGHT_MIN = 0.02;
 
-export class Durations {
-  private readonly byType = new Map<number, Learned>();
-
-  /** The one record of a type, for whoever reads it often. */
-  of(typeId: number): Learned {
-    let learned = this.byType.get(typeId);
-    if (learned === undefined) {
-      learned = { meanMs: NaN, samples: 0 };
-      this.byType.set(typeId, learned);
-    }
-    return learned;
-  }
-}
-
 export function learn(learned: Learned, runMs: number): void {
   learned.samples += 1;
   const weight = Math.max(1 / learned.samples, WEIGHT_MIN);

@@ -20,6 +20,16 @@ export interface LiveRows {
   readonly deps: readonly (readonly number[])[];
   /** Until when each must have started, as `runAtMs`; 0 once it has begun. */
   readonly expiresAtMs: readonly number[];
+  /** `key=value`, sorted, each once; null for a task that asks for none. */
+  readonly labels: readonly (readonly string[] | null)[];
+}
+
+/** What holds types back, as the database has it: those that it does not name run freely. */
+export interface TypeGates {
+  readonly pausedIds: readonly number[];
+  readonly limitedIds: readonly number[];
+  /** Of each limited type, the leases that it may have at the same time. */
+  readonly limits: readonly number[];
 }
 
 /** A node that the leader may lease to. */
@@ -30,6 +40,8 @@ export interface MemberFacts {
   readonly typeIds: readonly number[];
   /** It runs a type that nobody handles as a sleep of `duration_ms`. */
   readonly simulates: boolean;
+  /** `key=value`: it runs tasks that ask for no other. */
+  readonly labels: readonly string[];
 }
 
 /** What a node says it holds, or the leader thinks it holds, to be compared with the database. */
@@ -99,6 +111,7 @@ export type SchedulerEvent =
     }
   | { readonly kind: 'cancels-requested'; readonly seqs: readonly number[] }
   | { readonly kind: 'types-handled'; readonly typeIds: readonly number[] }
+  | ({ readonly kind: 'types-gated' } & TypeGates)
   | { readonly kind: 'node-joined'; readonly member: MemberFacts }
   | { readonly kind: 'node-unlinked'; readonly nodeId: number }
   | {

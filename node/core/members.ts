@@ -1,5 +1,5 @@
-import type { Learned } from './durations.ts';
 import type { MemberFacts, SchedulerEvent } from './events.ts';
+import type { PlacementClass } from './placement.ts';
 
 /**
  * The nodes as the scheduler sees them, and what each holds.
@@ -11,6 +11,7 @@ export interface Member {
   readonly nodeId: number;
   slots: number;
   typeIds: ReadonlySet<number>;
+  labels: ReadonlySet<string>;
   simulates: boolean;
   state: 'linked' | 'unlinked' | 'lost';
   isDraining: boolean;
@@ -53,14 +54,6 @@ export function quickMsOf(ms: number): number {
 
 export type InventoryEvent = Extract<SchedulerEvent, { kind: 'inventory-received' }>;
 
-/** A set of tasks that the same nodes can run: a class that cannot run now blocks nobody else. */
-export interface PlacementClass {
-  readonly typeId: number;
-  readonly hasDuration: boolean;
-  /** What tasks of the type have taken. */
-  readonly learned: Learned;
-}
-
 export class Members {
   private readonly byId = new Map<number, Member>();
   /** Types that a handler was ever registered for in this database: never simulated. */
@@ -79,6 +72,7 @@ export class Members {
     member.slots = facts.slots;
     member.typeIds = new Set(facts.typeIds);
     member.simulates = facts.simulates;
+    member.labels = new Set(facts.labels);
     if (member.state !== 'lost') member.state = 'linked';
   }
 
@@ -91,6 +85,7 @@ export class Members {
       slots: 0,
       typeIds: new Set(),
       simulates: false,
+      labels: new Set(),
       state: 'unlinked',
       isDraining: false,
       held: new Set(),
@@ -151,9 +146,10 @@ export class Members {
     return false;
   }
 
-  canRun(member: Member, placement: PlacementClass): boolean {
-    if (member.typeIds.has(placement.typeId)) return true;
-    return placement.hasDuration && member.simulates && !this.handled.has(placement.typeId);
+  canRun(member: Member, { type, hasDuration, labels }: PlacementClass): boolean {
+    for (const label of labels) if (!member.labels.has(label)) return false;
+    if (member.typeIds.has(type.typeId)) return true;
+    return hasDuration && member.simulates && !this.handled.has(type.typeId);
   }
 
   /** The least loaded node with room for the class, by the share of its slots in use. */

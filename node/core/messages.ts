@@ -29,6 +29,8 @@ export interface Hello {
   readonly slots: number;
   readonly types: readonly string[];
   readonly simulates: boolean;
+  /** `key=value`, each once; from a node that does not say, none. */
+  readonly labels?: readonly string[];
   readonly version: string;
   /** The highest term that this node has seen; a leader of a lower one steps down. */
   readonly termSeen: number;

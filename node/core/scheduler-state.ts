@@ -1,11 +1,14 @@
 import { CriticalPath } from './critical-path.ts';
 import { Deadlines } from './deadlines.ts';
-import { Durations, type Learned } from './durations.ts';
-import { quickMsOf, Members, type PlacementClass } from './members.ts';
-import { isDueEarlier, isMoreUrgent, RowHeap } from './ready-queue.ts';
+import type { Learned } from './durations.ts';
+import { quickMsOf, Members } from './members.ts';
 import { Outbox } from './outbox.ts';
+import { Placements, type PlacementClass } from './placement.ts';
+import { isDueEarlier, RowHeap } from './ready-queue.ts';
+import type { TypeGates } from './events.ts';
 import { Story } from './story.ts';
 import { NONE, Phase, Seen, TaskGraph } from './task-graph.ts';
+import type { TaskType } from './task-types.ts';
 import { EndCode, verdictOf, type TriggerRuleCode, type TriggerVerdict } from './task.ts';
 import { Tombstones } from './tombstones.ts';
 
@@ -22,13 +25,11 @@ export class SchedulerState {
   readonly outbox = new Outbox();
   readonly tombstones = new Tombstones();
   readonly story = new Story();
-  readonly durations = new Durations();
   readonly timers: RowHeap;
   readonly deadlines = new Deadlines();
   readonly path: CriticalPath;
   /** One ready queue per placement class. */
-  readonly classes: PlacementClass[] = [];
-  readonly ready: RowHeap[] = [];
+  readonly placements: Placements;
   /**
    * Dependencies that are in no row of the graph, each with the numbers of the tasks that wait for it:
    * unknown, not settled, until a statement sent after the child was added says how they ended. Sets,
@@ -44,31 +45,20 @@ export class SchedulerState {
   readonly awaited = new Set<number>();
   /** Loads of many pages in progress: an absent task is not loaded yet. */
   pagedLoads = 0;
+  /** The live set was read to its end: every lease there is has been seen. */
+  isTakenOver = false;
   nowMs = 0;
   private countedMax = COUNTED_MIN;
   /** Steps begun so far, the present one included. */
   steps = 0;
-  private readonly classByKey = new Map<number, number>();
 
   constructor() {
     const { graph } = this;
+    this.placements = new Placements(graph);
     this.timers = new RowHeap(graph, (a, b) => isDueEarlier(graph, a, b));
     this.path = new CriticalPath(graph, (row) => {
-      if (graph.phase[row] === Phase.READY) this.readyQueueOf(row).reorder(row);
+      if (graph.phase[row] === Phase.READY) this.placementOf(row).ready.reorder(row);
     });
-  }
-
-  classOf(typeId: number, hasDuration: boolean): number {
-    const key = typeId * 2 + (hasDuration ? 1 : 0);
-    let at = this.classByKey.get(key);
-    if (at === undefined) {
-      const learned = this.durations.of(typeId);
-      at = this.classes.push({ typeId, hasDuration, learned }) - 1;
-      this.classByKey.set(key, at);
-      const { graph } = this;
-      this.ready.push(new RowHeap(graph, (a, b) => isMoreUrgent(graph, a, b)));
-    }
-    return at;
   }
 
   /** Counts one end among the dependencies of a task, and says what its trigger rule makes of it. */
@@ -113,7 +103,7 @@ export class SchedulerState {
           this.timers.push(row);
         } else {
           this.setPhase(row, Phase.READY);
-          this.readyQueueOf(row).push(row);
+          this.placementOf(row).ready.push(row);
         }
     }
   }
@@ -122,7 +112,8 @@ export class SchedulerState {
   unplace(row: number): void {
     const { graph } = this;
     const phase = graph.at(graph.phase, row);
-    if (phase === Phase.READY) this.readyQueueOf(row).delete(row);
+    this.placementOf(row).type.leases?.delete(graph.at(graph.seq, row));
+    if (phase === Phase.READY) this.placementOf(row).ready.delete(row);
     else if (phase === Phase.DELAYED) this.timers.delete(row);
     const nodeId = graph.at(graph.node, row);
     if (nodeId !== 0) {
@@ -156,6 +147,7 @@ export class SchedulerState {
       member.held.add(seq);
     }
     member.unloaded.delete(seq);
+    this.placementOf(row).type.leases?.add(seq);
     this.setPhase(row, phase);
   }
 
@@ -166,9 +158,40 @@ export class SchedulerState {
   quickMs(row: number): number {
     const { graph } = this;
     if (graph.at(graph.losses, row) > 0) return 0;
-    const { hasDuration, learned } = this.placementClass(graph.at(graph.placement, row));
-    const ms = hasDuration ? graph.at(graph.expectedMs, row) : learned.meanMs;
+    const { hasDuration, type } = this.placementOf(row);
+    const ms = hasDuration ? graph.at(graph.expectedMs, row) : type.learned.meanMs;
     return quickMsOf(ms);
+  }
+
+  /** Nobody may have the task until it is read again; it may be leased, and counts as if it were. */
+  suspend(row: number): void {
+    const { graph } = this;
+    this.unplace(row);
+    this.placementOf(row).type.leases?.add(graph.at(graph.seq, row));
+  }
+
+  /** Which types are paused, and how many leases those that are limited may have: all that there are. */
+  gate({ pausedIds, limitedIds, limits }: TypeGates): void {
+    const { types } = this.placements;
+    for (const type of types.all()) {
+      type.isPaused = false;
+      type.maxRunning = Infinity;
+    }
+    for (const typeId of pausedIds) types.of(typeId).isPaused = true;
+    for (const [at, typeId] of limitedIds.entries()) {
+      const type = types.of(typeId);
+      type.maxRunning = limits[at] as number;
+      type.leases ??= this.leasesOf(type);
+    }
+    for (const type of types.all()) if (type.maxRunning === Infinity) type.leases = undefined;
+  }
+
+  /** Whether a lease of a type may be asked for, whichever node has room. */
+  isOpen(type: TaskType): boolean {
+    if (type.isPaused) return false;
+    if (type.leases === undefined) return true;
+    // Leases of an earlier term count, and some of them may not have been read yet.
+    return this.isTakenOver && type.leases.size < type.maxRunning;
   }
 
   /** A task is ready again, at once or at its time, under a raised lease number. */
@@ -211,6 +234,7 @@ export class SchedulerState {
     graph.forEachChild(row, (child) => {
       this.countForChild(child, seq, code);
     });
+    this.placements.leave(graph.at(graph.placement, row));
     graph.remove(row);
   }
 
@@ -274,30 +298,26 @@ export class SchedulerState {
     this.countedMax = Math.max(COUNTED_MIN, 2 * counted.size);
   }
 
-  /** The most urgent ready task of the classes that are not blocked, or NONE. */
-  mostUrgent(blocked: ReadonlySet<number>): number {
-    let best = NONE;
-    for (const [at, queue] of this.ready.entries()) {
-      const head = queue.peek();
-      if (head === NONE || blocked.has(at)) continue;
-      if (best === NONE || isMoreUrgent(this.graph, head, best)) best = head;
-    }
-    return best;
-  }
-
-  placementClass(at: number): PlacementClass {
-    return this.classes[at] as PlacementClass;
+  placementOf(row: number): PlacementClass {
+    return this.placements.at(this.graph.at(this.graph.placement, row));
   }
 
   learnedOf(row: number): Learned {
-    return this.placementClass(this.graph.at(this.graph.placement, row)).learned;
-  }
-
-  readyQueueOf(row: number): RowHeap {
-    return this.ready[this.graph.at(this.graph.placement, row)] as RowHeap;
+    return this.placementOf(row).type.learned;
   }
 
   setPhase(row: number, phase: Phase): void {
     this.graph.phase[row] = phase;
+  }
+
+  private leasesOf(type: TaskType): Set<number> {
+    const leases = new Set<number>();
+    for (const row of this.graph.indexes()) {
+      const phase = this.graph.at(this.graph.phase, row);
+      const mayRun = phase === Phase.LEASED || phase === Phase.GRANTING || phase === Phase.SETTLING;
+      if (mayRun && this.placementOf(row).type === type)
+        leases.add(this.graph.at(this.graph.seq, row));
+    }
+    return leases;
   }
 }

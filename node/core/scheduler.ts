@@ -83,10 +83,15 @@ export class Scheduler {
   get counts(): SchedulerCounts {
     const { state } = this;
     let ready = 0;
-    for (const queue of state.ready) ready += queue.size;
+    for (const placement of state.placements.all()) ready += placement.ready.size;
     let leased = 0;
     for (const member of state.members.all()) leased += member.held.size;
     return { tasks: state.graph.size, ready, leased };
+  }
+
+  /** Classes of tasks that are told apart by where they can run. */
+  get placementClasses(): number {
+    return [...this.state.placements.all()].length;
   }
 
   /** What was done to a task lately and how it stands; for people, not for programs. */
@@ -121,6 +126,7 @@ export class Scheduler {
         if (event.isPaged) state.pagedLoads -= 1;
         state.tombstones.endLoad(event.load);
         if (state.pagedLoads === 0 && event.isPaged) {
+          state.isTakenOver = true;
           askAgainForAwaited(state);
           judgeEarlyInventories(state);
         }
@@ -151,6 +157,9 @@ export class Scheduler {
         return;
       case 'types-handled':
         state.members.handle(event.typeIds);
+        return;
+      case 'types-gated':
+        state.gate(event);
         return;
       case 'node-joined':
         state.members.join(event.member);
@@ -226,22 +235,25 @@ export class Scheduler {
   private lease(): void {
     const { state } = this;
     const { graph } = state;
-    const blocked = new Set<number>();
-    for (let count = 0; count < LEASES_PER_STEP_MAX; count++) {
-      const row = state.mostUrgent(blocked);
+    const contest = state.placements.contest();
+    for (let count = 0; count < LEASES_PER_STEP_MAX;) {
+      const row = contest.first;
       if (row === NONE) return;
-      const placement = graph.at(graph.placement, row);
+      const placement = state.placementOf(row);
       const isQuick = state.quickMs(row) > 0;
-      const member = state.members.choose(state.placementClass(placement), isQuick, state.nowMs);
+      const member = state.isOpen(placement.type)
+        ? state.members.choose(placement, isQuick, state.nowMs)
+        : undefined;
       if (member === undefined) {
-        blocked.add(placement);
-        count -= 1;
+        contest.drop();
         continue;
       }
+      count += 1;
       const seq = graph.at(graph.seq, row);
       const leaseSeq = graph.at(graph.leaseSeq, row);
       state.unplace(row);
       state.hold(row, member.nodeId, Phase.GRANTING);
+      contest.advance(placement);
       state.outbox.lease(seq, leaseSeq, member.nodeId);
       state.story.add(seq, 'asked', member.nodeId);
     }
@@ -256,8 +268,7 @@ export class Scheduler {
       for (const seq of held) {
         const row = graph.find(seq);
         if (row === NONE || graph.phase[row] !== Phase.LEASED || graph.aheadMs[row] === 0) continue;
-        const placement = state.placementClass(graph.at(graph.placement, row));
-        if (!members.isIdleFor(placement)) continue;
+        if (!members.isIdleFor(state.placementOf(row))) continue;
         state.outbox.recall(nodeId, seq, graph.at(graph.leaseSeq, row));
       }
     }

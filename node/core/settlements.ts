@@ -255,7 +255,7 @@ function claimHeld(state: SchedulerState, nodeId: number, seq: number, by: Lease
 /** The leader is not sure of this task any more: nobody may have it until it is read again. */
 function doubt(state: SchedulerState, row: number): void {
   const { graph } = state;
-  state.unplace(row);
+  state.suspend(row);
   state.outbox.claims.push({
     seq: graph.at(graph.seq, row),
     leaseSeq: graph.at(graph.leaseSeq, row),

@@ -26,6 +26,8 @@ export interface TaskFields {
   /** Counted from the database's clock when the task is stored. */
   readonly delayMs: number | null;
   readonly tags: readonly string[];
+  /** `key=value`, sorted, each once: it runs on nodes that have them all. */
+  readonly labels: readonly string[];
 }
 
 /** A task submitted by itself. Its dependencies are ids of stored tasks, each once. */

@@ -1,4 +1,5 @@
 import type { SchedulerState } from './scheduler-state.ts';
+import type { TaskType } from './task-types.ts';
 import { Phase } from './task-graph.ts';
 
 /** Derives again what the scheduler keeps twice, and names every difference. */
@@ -13,9 +14,10 @@ export function faultsIn(state: SchedulerState): readonly string[] {
     if (graph.find(dep) !== -1) faults.push(`dependency ${String(dep)} is unknown and known`);
     for (const child of children) unknownOf.set(child, (unknownOf.get(child) ?? 0) + 1);
   }
+  const held = new Map<TaskType, readonly number[]>();
   const inHeap = new Map<number, string>();
-  for (const queue of state.ready) {
-    for (const row of queue.rowsInHeapOrder()) inHeap.set(row, 'ready');
+  for (const { ready } of state.placements.all()) {
+    for (const row of ready.rowsInHeapOrder()) inHeap.set(row, 'ready');
   }
   for (const row of state.timers.rowsInHeapOrder()) inHeap.set(row, 'timers');
   for (const row of graph.indexes()) {
@@ -28,6 +30,8 @@ export function faultsIn(state: SchedulerState): readonly string[] {
     const isHeld = phase === Phase.LEASED || phase === Phase.GRANTING;
     check(isHeld === (nodeId !== 0), row, 'phase and node differ');
     if (isHeld) {
+      const { type } = state.placementOf(row);
+      held.set(type, [...(held.get(type) ?? []), seq]);
       check(state.members.get(nodeId)?.held.has(seq) === true, row, 'its node does not hold it');
       continue;
     }
@@ -40,6 +44,17 @@ export function faultsIn(state: SchedulerState): readonly string[] {
     );
     if (phase === Phase.WAITING) check(state.verdict(row) === 'wait', row, 'it waits for nothing');
     if (phase === Phase.READY) check(state.verdict(row) === 'ready', row, 'it is ready too early');
+  }
+  for (const type of state.placements.types.all()) {
+    if (type.leases === undefined) continue;
+    for (const seq of held.get(type) ?? []) {
+      if (!type.leases.has(seq)) faults.push(`task ${String(seq)}: its limited type misses it`);
+    }
+    for (const seq of type.leases) {
+      const row = graph.find(seq);
+      const mayRun = row !== -1 && (graph.node[row] !== 0 || graph.phase[row] === Phase.SETTLING);
+      if (!mayRun) faults.push(`task ${String(seq)}: its limited type holds it by mistake`);
+    }
   }
   for (const member of state.members.all()) {
     const quick = [...member.held].filter((seq) => graph.aheadMs[graph.find(seq)] !== 0).length;

@@ -70,6 +70,7 @@ export class Inbox {
     const { reader, writer } = this.deps;
     const rows = await this.persist('inbox', () => reader.inbox(ROWS_MAX));
     if (rows.length === 0) return false;
+    await this.applyGates(rows);
     await this.applySubmitted(rows);
     await this.applyCancels(rows);
     await this.applyRetries(rows);
@@ -81,6 +82,13 @@ export class Inbox {
   private async applySubmitted(rows: readonly InboxRow[]): Promise<void> {
     const isLoad = (row: InboxRow): boolean => row.kind === 'submitted' || row.kind === 'patched';
     for (const range of mergeRanges(rows.filter(isLoad))) await this.loadRange(range);
+  }
+
+  /** Read anew as a whole, after the change that asks for it: what stands in a row is of no account. */
+  private async applyGates(rows: readonly InboxRow[]): Promise<void> {
+    if (!rows.some((row) => row.kind === 'types')) return;
+    const gates = await this.persist('gates', () => this.deps.reader.gatedTypes());
+    await this.deps.mailbox.postAndWait({ kind: 'types-gated', ...gates });
   }
 
   /** Pages of the live set; while they come, a dependency without a row may be in a later one. */

@@ -1,4 +1,4 @@
-import type { LiveRows } from '../core/events.ts';
+import type { LiveRows, TypeGates } from '../core/events.ts';
 import type { FromLeader, FromNode, Hello } from '../core/messages.ts';
 import type { EndCode } from '../core/task.ts';
 
@@ -42,7 +42,7 @@ export interface Persisted {
 
 export interface InboxRow {
   readonly inboxId: number;
-  readonly kind: 'submitted' | 'patched' | 'cancel' | 'retry';
+  readonly kind: 'submitted' | 'patched' | 'cancel' | 'retry' | 'types';
   readonly firstSeq: number;
   readonly lastSeq: number;
   readonly seqs: readonly number[];
@@ -88,6 +88,7 @@ export interface ReaderPort {
   clockMs(): Promise<number>;
   nodes(alsoIds: readonly number[]): Promise<readonly NodeRow[]>;
   handledTypes(): Promise<ReadonlyMap<string, number>>;
+  gatedTypes(): Promise<TypeGates>;
   firstEndMs(seqs: readonly number[]): Promise<number>;
   skippedBelow(seqs: readonly number[], afterMs: number): Promise<readonly number[]>;
 }

@@ -201,10 +201,10 @@ export class Roster {
     );
     if (this.seats.get(nodeId) !== seat) return;
     const typeIds = hello.types.flatMap((type) => handled.get(type) ?? []);
-    const { slots, simulates } = hello;
+    const { slots, simulates, labels = [] } = hello;
     mailbox.post(
       { kind: 'types-handled', typeIds: [...handled.values()] },
-      { kind: 'node-joined', member: { nodeId, slots, typeIds, simulates } },
+      { kind: 'node-joined', member: { nodeId, slots, typeIds, simulates, labels } },
     );
     log.info('A node joined.', { node: hello.name, node_id: nodeId, slots });
     const early = seat.early ?? [];
@@ -292,5 +292,6 @@ function rowOf({ seq, typeId, priority, hasDuration, expectedMs }: Submitted): L
     ...{ triggerRules: [TriggerRule.all_success], expectedMs: [expectedMs], runAtMs: [0] },
     ...{ leaseSeqs: [0], nodeIds: [0], attempts: [0], losses: [0], cancels: [false], deps: [[]] },
     expiresAtMs: [0],
+    labels: [null],
   };
 }

@@ -43,13 +43,15 @@ export async function takeOver(deps: TakeoverDeps): Promise<void> {
     const begunMs = clock.monotonicMs();
     mailbox.post({ kind: 'load-started', load: TAKEOVER_LOAD, isPaged: true });
     // Sent together: until the last of them is answered, nobody leases.
-    const [nowMs, handled, first] = await Promise.all([
+    const [nowMs, handled, gates, first] = await Promise.all([
       persist(deps, signal, 'clock', () => reader.clockMs()),
       persist(deps, signal, 'types', () => reader.handledTypes()),
+      persist(deps, signal, 'gates', () => reader.gatedTypes()),
       readPage(deps, 0),
     ]);
     databaseClock.set(nowMs);
     mailbox.post({ kind: 'types-handled', typeIds: [...handled.values()] });
+    mailbox.post({ kind: 'types-gated', ...gates });
     const loaded = new AbortController();
     const [tasks] = await Promise.all([
       loadPages(deps, first).finally(() => {

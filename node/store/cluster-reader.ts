@@ -20,6 +20,8 @@ export interface NodeRecord {
   readonly slots: number;
   readonly running: number;
   readonly types: readonly string[];
+  /** `key=value`. */
+  readonly labels: readonly string[];
   readonly version: string;
   readonly startedAt: Date;
   readonly lastHeartbeatAt: Date;
@@ -56,7 +58,7 @@ const NODES: Statement = {
       case when n.state in ('alive', 'draining') and n.lease_until < clock_timestamp() then 'lost'
         else n.state end as state,
       n.node_id = t.leader_node_id and n.state in ('alive', 'draining') as is_leader,
-      n.http_url, n.grpc_address, n.slots, n.types, n.version, n.started_at, n.last_heartbeat_at
+      n.http_url, n.grpc_address, n.slots, n.types, n.labels, n.version, n.started_at, n.last_heartbeat_at
     from skein.node n
     cross join skein.term t
     where n.state in ('alive', 'draining')
@@ -138,6 +140,7 @@ export class ClusterReader {
         grpc_address: string;
         slots: number;
         types: string[];
+        labels: string[];
         version: string;
         started_at: Date;
         last_heartbeat_at: Date;
@@ -155,6 +158,7 @@ export class ClusterReader {
       slots: row.slots,
       running: counts.runningByNode.get(row.node_id) ?? 0,
       types: row.types,
+      labels: row.labels,
       version: row.version,
       startedAt: row.started_at,
       lastHeartbeatAt: row.last_heartbeat_at,

@@ -1,4 +1,4 @@
-import type { LiveRows } from '../core/events.ts';
+import type { LiveRows, TypeGates } from '../core/events.ts';
 import type { EndCode } from '../core/task.ts';
 import { numbers, type Row, type Statement, type Statements } from './pipeline.ts';
 
@@ -9,7 +9,10 @@ import { numbers, type Row, type Statement, type Statements } from './pipeline.t
 const LIVE_COLUMNS = `l.seq, l.type_id, l.has_duration, l.priority, l.trigger_rule, l.lease_seq,
   coalesce(l.node_id, 0), l.attempt, l.losses, l.cancel,
   coalesce(extract(epoch from l.run_at)::float8 * 1000, 0), l.expected_ms, l.deps,
-  coalesce(extract(epoch from l.expires_at)::float8 * 1000, 0)`;
+  coalesce(extract(epoch from l.expires_at)::float8 * 1000, 0), l.labels`;
+
+/** How many columns that are. */
+const LIVE_WIDTH = 15;
 
 const READ_LIVE_AFTER: Statement = {
   name: 'graph-reader.liveAfter',
@@ -25,11 +28,11 @@ const READ_LIVE_READY_AFTER: Statement = {
   name: 'graph-reader.liveReadyAfter',
   text: `
 with handled as materialized (
-  select array(select t.type_id from skein.type t where exists (
+  select array(select t.type_id from skein.type t where not t.paused and exists (
     select from skein.node n where n.state = 'alive' and t.name = any (n.types))) as type_ids
 ),
 simulated as materialized (
-  select array(select t.type_id from skein.type t where not t.handled and exists (
+  select array(select t.type_id from skein.type t where not t.handled and not t.paused and exists (
     select from skein.node n where n.state = 'alive' and n.simulates)) as type_ids
 ),
 stride as materialized (
@@ -41,6 +44,8 @@ from (values (1)) as always (one) left join stride l on l.node_id is null and no
   and (l.type_id = any ((select type_ids from handled)::int[])
     or l.has_duration and l.type_id = any ((select type_ids from simulated)::int[]))
   and not exists (select from skein.live p where p.seq = any (l.deps))
+  and (l.labels is null or exists (
+    select from skein.node n where n.state = 'alive' and n.labels @> l.labels))
 limit $3`,
 };
 
@@ -95,6 +100,11 @@ const READ_HANDLED_TYPES: Statement = {
   text: 'select type_id, name from skein.type where handled',
 };
 
+const READ_GATED_TYPES: Statement = {
+  name: 'graph-reader.gatedTypes',
+  text: 'select type_id, paused, max_running from skein.type where paused or max_running is not null',
+};
+
 /** When the first of these tasks ended; what was SKIPPED because of them was so after that. */
 const READ_FIRST_END: Statement = {
   name: 'graph-reader.firstEnd',
@@ -120,7 +130,7 @@ const SKIPPED_PAGE_ROWS = 10_000;
 /** The clock of a database may be set back by so much. */
 const CLOCK_SLACK_MS = 60_000;
 
-export type InboxKind = 'submitted' | 'patched' | 'cancel' | 'retry';
+export type InboxKind = 'submitted' | 'patched' | 'cancel' | 'retry' | 'types';
 
 export interface InboxRow {
   readonly inboxId: number;
@@ -191,12 +201,12 @@ export class GraphReader {
     readonly endedLeaseSeqs: readonly number[];
   }> {
     const rows = await this.pipeline.query(REREAD, [numbers(seqs)]);
-    const ended = rows.filter((row) => row[0] === null && row[15] !== null);
+    const ended = rows.filter((row) => row[0] === null && row[LIVE_WIDTH + 1] !== null);
     return {
       rows: toLiveRows(rows.filter((row) => row[0] !== null)),
-      endedSeqs: ended.map((row) => row[14] as number),
-      endedCodes: ended.map((row) => row[15] as EndCode),
-      endedLeaseSeqs: ended.map((row) => row[16] as number),
+      endedSeqs: ended.map((row) => row[LIVE_WIDTH] as number),
+      endedCodes: ended.map((row) => row[LIVE_WIDTH + 1] as EndCode),
+      endedLeaseSeqs: ended.map((row) => row[LIVE_WIDTH + 2] as number),
     };
   }
 
@@ -226,6 +236,17 @@ export class GraphReader {
   async handledTypes(): Promise<ReadonlyMap<string, number>> {
     const rows = await this.pipeline.query(READ_HANDLED_TYPES, []);
     return new Map(rows.map((row) => [row[1] as string, row[0] as number]));
+  }
+
+  /** The types that are paused or limited; all others run freely. */
+  async gatedTypes(): Promise<TypeGates> {
+    const rows = await this.pipeline.query(READ_GATED_TYPES, []);
+    const limited = rows.filter((row) => row[2] !== null);
+    return {
+      pausedIds: rows.filter((row) => row[1] === true).map((row) => row[0] as number),
+      limitedIds: limited.map((row) => row[0] as number),
+      limits: limited.map((row) => row[2] as number),
+    };
   }
 
   /** Milliseconds since the epoch; 0 where one of them is no ended task any more. */
@@ -297,5 +318,6 @@ function toLiveRows(rows: readonly Row[]): LiveRows {
     expectedMs: column(11),
     deps: column(12),
     expiresAtMs: column(13),
+    labels: column(14),
   };
 }

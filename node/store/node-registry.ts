@@ -8,9 +8,9 @@ const REGISTER: Statement = {
   name: 'node-registry.register',
   text: `
 insert into skein.node (incarnation, name, lease_until, boot_id, pid_namespace, pid, pid_started,
-  http_url, grpc_address, slots, types, simulates, version)
+  http_url, grpc_address, slots, types, simulates, version, labels)
 values ($1, $2, clock_timestamp() + $3 * interval '1 millisecond', $4, $5, $6, $7, $8, $9, $10, $11,
-  $12, $13)
+  $12, $13, $14)
 returning node_id`,
 };
 
@@ -69,6 +69,8 @@ export interface NodeFacts {
   readonly types: readonly string[];
   readonly simulates: boolean;
   readonly version: string;
+  /** `key=value`, sorted, each once. */
+  readonly labels: readonly string[];
 }
 
 export interface FormerLife {
@@ -105,6 +107,7 @@ export class NodeRegistry {
       facts.types,
       facts.simulates,
       facts.version,
+      facts.labels,
     ]);
     return row?.[0] as number;
   }

@@ -60,6 +60,7 @@ const INSERT: Statement = {
         coalesce(tags::text[], '{}') as tags,
         payload::json as payload,
         coalesce(deps::bigint[], '{}') as deps,
+        labels::text[] as labels,
         case
           when run_at_ms is not null then to_timestamp(run_at_ms / 1000)
           when delay_ms is not null then statement_timestamp() + delay_ms * interval '1 millisecond'
@@ -67,25 +68,25 @@ const INSERT: Statement = {
       from unnest($1::bigint[], $2::text[], $3::int[], $4::smallint[], $5::smallint[],
         $6::smallint[], $7::int[], $8::int[], $9::int[], $10::boolean[], $11::int[], $12::int[],
         $13::float8[], $14::float8[], $15::text[], $16::text[], $17::text[], $18::text[],
-        $34::int[])
+        $34::int[], $35::text[])
         as row (known_seq, id, type_id, priority, max_attempts, trigger_rule, duration_ms,
           expected_ms, timeout_ms, backoff_fixed, backoff_base_ms, backoff_max_ms, run_at_ms,
-          delay_ms, dependencies, tags, payload, deps, ttl_ms)
+          delay_ms, dependencies, tags, payload, deps, ttl_ms, labels)
     ), inserted as (
       insert into skein.task (seq, id, type_id, workflow_seq, priority, max_attempts,
         trigger_rule, duration_ms, expected_ms, timeout_ms, ttl_ms, backoff_fixed, backoff_base_ms,
-        backoff_max_ms, run_at, dependencies, tags, payload)
+        backoff_max_ms, run_at, dependencies, tags, payload, labels)
       select seq, id, type_id, $19::bigint, priority, max_attempts, trigger_rule, duration_ms,
         expected_ms, timeout_ms, ttl_ms, backoff_fixed, backoff_base_ms, backoff_max_ms, run_at,
-        dependencies, tags, payload
+        dependencies, tags, payload, labels
       from given
       on conflict (namespace_id, id) do nothing
       returning 1
     ), alive as (
       insert into skein.live (seq, run_at, workflow_seq, type_id, expected_ms, priority,
-        trigger_rule, has_duration, deps, expires_at)
+        trigger_rule, has_duration, deps, labels, expires_at)
       select seq, run_at, $19::bigint, type_id, coalesce(expected_ms, duration_ms, 0), priority,
-        trigger_rule, duration_ms is not null, deps,
+        trigger_rule, duration_ms is not null, deps, labels,
         coalesce(run_at, statement_timestamp()) + ttl_ms * interval '1 millisecond'
       from given
     ), told as (
@@ -101,10 +102,12 @@ const INSERT: Statement = {
 
 /** The row as the leader may begin by; undefined for one that has to wait for anything. */
 export function startableOf(row: NewRow, seq: number): Submitted | undefined {
-  const { runAtMs, delayMs, ttlMs, triggerRule, priority, durationMs, expectedMs } = row.fields;
+  const { runAtMs, delayMs, ttlMs, triggerRule, priority, labels } = row.fields;
+  const { durationMs, expectedMs } = row.fields;
   const mustWait = row.dependencies.length > 0 || runAtMs !== null || delayMs !== null;
-  // The word to the leader does not carry the limit.
-  if (mustWait || ttlMs !== null || triggerRule !== TriggerRule.all_success) return undefined;
+  // The word to the leader carries neither of these.
+  if (ttlMs !== null || labels.length > 0) return undefined;
+  if (mustWait || triggerRule !== TriggerRule.all_success) return undefined;
   const { typeId } = row;
   const hasDuration = durationMs !== null;
   return { seq, typeId, priority, hasDuration, expectedMs: expectedMs ?? durationMs ?? 0 };
@@ -160,6 +163,7 @@ export async function insertRows(
     ...scalars.map(({ value }) => value),
     ttls.value,
     numbers(ttls.column),
+    texts(withoutNulls(rows.map(({ fields }) => listed(fields.labels)))),
   ]);
   if (result === undefined) throw new Error('an insert returned no row');
   return result;

@@ -28,6 +28,8 @@ export interface TaskRecord {
   readonly backoffMaxMs: number;
   readonly dependencies: readonly string[];
   readonly tags: readonly string[];
+  /** `key=value`. */
+  readonly labels: readonly string[];
   readonly workflow: string | null;
   readonly node: string | null;
   readonly runAt: Date | null;
@@ -49,6 +51,8 @@ export type WaitingFor =
     }
   | { readonly reason: 'time'; readonly runAt: Date }
   | { readonly reason: 'paused' | 'type'; readonly type: string }
+  /** A node runs the type, but none has these labels, `key=value`. */
+  | { readonly reason: 'labels'; readonly labels: readonly string[] }
   | { readonly reason: 'slot' };
 
 export interface AttemptRecord {
@@ -80,6 +84,7 @@ interface TaskRow extends StatusColumns {
   readonly backoff_max_ms: number;
   readonly dependencies: readonly string[];
   readonly tags: readonly string[];
+  readonly labels: readonly string[] | null;
   readonly workflow: string | null;
   readonly node: string | null;
   readonly run_at: Date | null;
@@ -100,7 +105,8 @@ const FIND: Statement = {
       case when l.seq is null then t.attempt else l.attempt + (l.node_id is not null)::int end
         as attempt,
       t.max_attempts, t.trigger_rule, t.duration_ms, t.expected_ms, t.timeout_ms, t.ttl_ms,
-      t.backoff_fixed, t.backoff_base_ms, t.backoff_max_ms, t.dependencies, t.tags, w.id as workflow,
+      t.backoff_fixed, t.backoff_base_ms, t.backoff_max_ms, t.dependencies, t.tags,
+      t.labels, w.id as workflow,
       n.name as node,
       case when l.seq is null then t.run_at else l.run_at end as run_at, t.created_at,
       case when l.seq is null then t.started_at else l.started_at end as started_at,
@@ -126,11 +132,7 @@ const WAITING_FOR: Statement = {
   name: 'task-reader.waiting-for',
   text: `
     select l.run_at, l.run_at > clock_timestamp() as is_early, y.name as type, y.paused,
-      exists (
-        select from skein.node n
-        where n.state = 'alive' and n.lease_until > clock_timestamp()
-          and (y.name = any(n.types) or (n.simulates and l.has_duration and not y.handled))
-      ) as has_node,
+      coalesce(l.labels, '{}') as labels, able.nodes > 0 as has_type, able.labelled > 0 as has_node,
       (select count(*) from unnest(l.deps) d (seq) join skein.live p on p.seq = d.seq)::int
         as unended,
       array(
@@ -143,6 +145,13 @@ const WAITING_FOR: Statement = {
       ) as dependencies
     from skein.live l
     join skein.type y on y.type_id = l.type_id
+    cross join lateral (
+      select count(*) as nodes,
+        count(*) filter (where n.labels @> coalesce(l.labels, '{}')) as labelled
+      from skein.node n
+      where n.state = 'alive' and n.lease_until > clock_timestamp()
+        and (y.name = any(n.types) or (n.simulates and l.has_duration and not y.handled))
+    ) able
     where l.seq = $1 and l.node_id is null`,
 };
 
@@ -200,6 +209,8 @@ export class TaskReader {
       is_early: boolean | null;
       type: string;
       paused: boolean;
+      labels: string[];
+      has_type: boolean;
       has_node: boolean;
       unended: number;
       dependencies: string[];
@@ -209,7 +220,9 @@ export class TaskReader {
     if (unended > 0) return { reason: 'dependencies', dependencies, count: unended };
     if (row.run_at !== null && row.is_early === true) return { reason: 'time', runAt: row.run_at };
     if (row.paused) return { reason: 'paused', type };
-    return row.has_node ? { reason: 'slot' } : { reason: 'type', type };
+    if (!row.has_type) return { reason: 'type', type };
+    if (!row.has_node) return { reason: 'labels', labels: row.labels };
+    return { reason: 'slot' };
   }
 
   /** Every try, lost leases among them, the latest last. */
@@ -260,6 +273,7 @@ function toRecord(row: TaskRow): TaskRecord {
     backoffMaxMs: row.backoff_max_ms,
     dependencies: row.dependencies,
     tags: row.tags,
+    labels: row.labels ?? [],
     workflow: row.workflow,
     node: row.node,
     runAt: row.run_at,

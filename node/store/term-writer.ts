@@ -207,9 +207,9 @@ locked as materialized (
 ),
 revived as (
   insert into skein.live (seq, type_id, priority, lease_seq, expected_ms, workflow_seq, trigger_rule,
-    has_duration, expires_at, deps)
+    has_duration, labels, expires_at, deps)
   select seq, type_id, priority, lease_seq + 1, coalesce(expected_ms, duration_ms, 0), workflow_seq,
-    trigger_rule, duration_ms is not null, clock_timestamp() + ttl_ms * interval '1 millisecond',
+    trigger_rule, duration_ms is not null, labels, clock_timestamp() + ttl_ms * interval '1 millisecond',
     array(select d.seq from skein.task d
       where d.namespace_id = locked.namespace_id and d.id = any (locked.dependencies))
   from locked order by seq

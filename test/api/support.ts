@@ -3,6 +3,7 @@ import { systemClock, systemRng } from '../../node/base/clock.ts';
 import type { ApiLimits } from '../../node/api/server.ts';
 import { ApiServer } from '../../node/api/server.ts';
 import { ClusterReader } from '../../node/store/cluster-reader.ts';
+import { TypeControl } from '../../node/store/type-control.ts';
 import { Database } from '../../node/store/database.ts';
 import { Submissions } from '../../node/store/submissions.ts';
 import { TaskChanges } from '../../node/store/task-changes.ts';
@@ -129,6 +130,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     changes: new TaskChanges(database),
     workflows: new WorkflowReader(database),
     cluster: new ClusterReader({ session: database, clock: systemClock }),
+    types: new TypeControl(database),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
   const { port } = await server.start();

@@ -58,6 +58,7 @@ const hello = {
   simulates: false,
   version: '1',
   termSeen: 0,
+  labels: [],
 };
 const heartbeat = { number: 1, processed: 0, draining: false, seqs: [1], leaseSeqs: [1] };
 const grants = { seqs: [1], leaseSeqs: [1], attempts: [0], losses: [0] };

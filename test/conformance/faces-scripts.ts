@@ -1,9 +1,9 @@
 import { expect } from 'chai';
-import { changes, completed, lease, leader, node, NODE, reader, settled } from './hands.ts';
+import { changes, completed, lease, leader, node, NODE, reader, settled, types } from './hands.ts';
 import type { Hands } from './hands.ts';
 import { scripts } from './scripts.ts';
 
-const inboxOf = async ({ aside }: Hands): Promise<readonly unknown[]> =>
+const inboxOf = async ({ aside }: Hands): Promise<readonly (readonly unknown[])[]> =>
   (await reader(aside).inbox(10)).map(({ kind, seqs }) => [kind, seqs]);
 
 /** What users ask of stored tasks. */
@@ -272,5 +272,38 @@ const SUBMITS = scripts((script) => {
   });
 });
 
+/** What users say about types. */
+const GATES = scripts((script) => {
+  script('of two gates of a type the later one has the last word, and both are told', async (h) => {
+    const { one, two } = h;
+    await h.submit(one, [{ id: 'x', type: 'work' }]);
+    await one.begin();
+    await types(one).setGate('work', { paused: true, maxRunning: 3 });
+    const { answer } = await h.blocked(two, one, () =>
+      types(two).setGate('work', { maxRunning: 4 }),
+    );
+    await one.commit();
+    await answer;
+    const [[typeId]] = (await h.tables())['type']?.slice(-1) as [[number]];
+    expect(await reader(one).gatedTypes()).to.deep.equal({
+      ...{ pausedIds: [typeId], limitedIds: [typeId], limits: [4] },
+    });
+    expect((await inboxOf(h)).filter((row) => row[0] === 'types')).to.have.length(2);
+    await types(one).setGate('work', { paused: false, maxRunning: null });
+    const free = { pausedIds: [], limitedIds: [], limits: [] };
+    expect(await reader(one).gatedTypes()).to.deep.equal(free);
+  });
+
+  script('a type is held back before anybody has heard of it', async (hands) => {
+    const { one, two } = hands;
+    await one.begin();
+    await types(one).setGate('later', { paused: true });
+    expect((await reader(two).gatedTypes()).pausedIds).to.deep.equal([]);
+    await one.commit();
+    expect((await reader(two).gatedTypes()).pausedIds).to.have.length(1);
+    expect((await hands.tables())['type']?.at(-1)).to.include.members(['later', true]);
+  });
+});
+
 /** What users do, through the store's own classes. */
-export const FACES_SCRIPTS = [...CHANGES, ...SUBMITS];
+export const FACES_SCRIPTS = [...CHANGES, ...SUBMITS, ...GATES];

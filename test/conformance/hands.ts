@@ -6,6 +6,7 @@ import { NodeRegistry } from '../../node/store/node-registry.ts';
 import type { NodeFacts } from '../../node/store/node-registry.ts';
 import type { Statements } from '../../node/store/pipeline.ts';
 import { TaskChanges } from '../../node/store/task-changes.ts';
+import { TypeControl } from '../../node/store/type-control.ts';
 import { TermWriter } from '../../node/store/term-writer.ts';
 
 /**
@@ -193,6 +194,7 @@ export const node = (hand: HandSession, nodeId = NODE): LeaseStore =>
   new LeaseStore(nodeId, hand, [hand]);
 export const reader = (hand: HandSession): GraphReader => new GraphReader(hand);
 export const registry = (hand: HandSession): NodeRegistry => new NodeRegistry(hand);
+export const types = (hand: HandSession): TypeControl => new TypeControl(hand.asSession());
 export const changes = (hand: HandSession): TaskChanges => new TaskChanges(hand.asSession());
 
 /** Leases unheld tasks to NODE, all under the number they get first. */
@@ -250,6 +252,7 @@ export function facts(number: number, types: readonly string[] = []): NodeFacts 
     slots: 1,
     types,
     simulates: true,
+    labels: [],
     version: '0',
   };
 }

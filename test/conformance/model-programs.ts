@@ -10,7 +10,13 @@ export const HAND_PROGRAMS: Programs = {
   *'hand.start'({ transaction, data }, [term]) {
     const [row] = yield* transaction.lockWhere(data.term, [1], () => true, 'no key update');
     if (row !== undefined) transaction.put(data.term, 1, { ...row, term: term as number });
-    const type = { typeId: data.next('type'), name: 'noop', handled: false };
+    const type = {
+      typeId: data.next('type'),
+      name: 'noop',
+      handled: false,
+      paused: false,
+      maxRunning: null,
+    };
     yield* transaction.insert(data.type, type.name, type);
     return [];
   },
@@ -133,7 +139,7 @@ export function tablesOf(data: Data): Tables {
     ]),
     inbox: rows(data.inbox.rows(), (i) => [i.inboxId, i.kind, i.firstSeq, i.lastSeq, i.seqs]),
     node: rows(data.node.rows(), (n) => [n.nodeId, n.name, n.state, n.leaseUntil < now, n.groups]),
-    type: rows(data.type.rows(), ({ typeId, name, handled }) => [typeId, name, handled]),
+    type: rows(data.type.rows(), (t) => [...[t.typeId, t.name, t.handled, t.paused, t.maxRunning]]),
     term: [[term?.term ?? 0, term?.nodeId ?? 0]],
   };
 }

@@ -207,7 +207,15 @@ function batchOf(tasks: readonly SketchedTask[]): Parameters<Submissions['submit
       const { id = '', type = 'noop', delayMs = 0, ttlMs = null } = tasks[at] ?? {};
       return {
         ...{ type, payload: `"${id}"`, priority: 50, maxAttempts: 3, triggerRule: 0 },
-        ...{ durationMs: null, expectedMs: 40, timeoutMs: null, ttlMs, runAtMs: null, tags: [] },
+        ...{
+          durationMs: null,
+          expectedMs: 40,
+          timeoutMs: null,
+          ttlMs,
+          runAtMs: null,
+          tags: [],
+          labels: [],
+        },
         ...{
           backoffFixed: true,
           backoffBaseMs: 100,

@@ -95,5 +95,5 @@ select json_build_object(
     'node_id',
     ...['node_id', 'name', 'state', 'lease_until < clock_timestamp()', 'process_groups'],
   )},
-  'type', ${rows('type', 'type_id', 'type_id', 'name', 'handled')},
+  'type', ${rows('type', 'type_id', ...['type_id', 'name', 'handled', 'paused', 'max_running'])},
   'term', ${rows('term', 'id', 'term', 'coalesce(leader_node_id, 0)')}) as tables`;

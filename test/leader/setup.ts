@@ -64,6 +64,7 @@ export function setup() {
     log: { debug: line, info: line, warn: line, error: line },
     reader: {
       handledTypes: () => Promise.resolve(new Map([['noop', 1]])),
+      gatedTypes: () => Promise.resolve({ pausedIds: [], limitedIds: [], limits: [] }),
     } as unknown as ReaderPort,
     leadership: { term: 1, signal: term.signal, isTrusted: () => trust.holds },
     mailbox,

@@ -25,6 +25,7 @@ describe('a takeover', () => {
     const reader = {
       clockMs: () => Promise.resolve(5000),
       handledTypes: () => Promise.resolve(new Map([['noop', 1]])),
+      gatedTypes: () => Promise.resolve({ pausedIds: [], limitedIds: [], limits: [] }),
       liveAfter: (afterSeq: number) => {
         asked.push(afterSeq);
         return Promise.resolve(pages.shift() ?? rowsOf());
@@ -65,7 +66,7 @@ describe('a takeover', () => {
     const { told, asked } = await tellingOf(pages, []);
     expect(told).to.deep.equal([
       'load-started true',
-      'types-handled',
+      ...['types-handled', 'types-gated'],
       ...['tasks 1 2', 'tasks 3 4', 'tasks '],
       'load-ended true',
     ]);

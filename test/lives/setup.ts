@@ -135,6 +135,7 @@ export class TestNode {
         name,
         slots: options.slots ?? 4,
         simulate: false,
+        labels: [],
         timings: options.timings ?? LAN,
       },
       log: { ...log, child: () => log },

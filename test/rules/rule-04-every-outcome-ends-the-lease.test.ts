@@ -78,6 +78,7 @@ describe('rule 4: every accepted outcome ends the lease', () => {
     const facts = {
       ...{ name: 'node-1', bootId: 'b', pidNamespace: 'n', pid: 2, pidStarted: '2', httpUrl: '' },
       ...{ grpcAddress: '', slots: 4, types: ['work'], simulates: false, version: '1' },
+      labels: [],
     };
     const incarnation = '00000000-0000-4000-8000-000000000002';
     const again = await registry.register({ ...facts, incarnation }, 10_000);

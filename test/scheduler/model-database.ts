@@ -178,6 +178,7 @@ export class ModelDatabase {
         .filter(({ nodeId, state }) => state === 'alive' || alsoIds.includes(nodeId))
         .map((node) => this.toNodeRow(node)),
     handledTypes: () => new Map([['work', 1]]),
+    gatedTypes: () => ({ pausedIds: [], limitedIds: [], limits: [] }),
     firstEndMs: () => 0,
     skippedBelow: (seqs) => {
       const below = new Set(seqs);
@@ -323,5 +324,6 @@ function toRows(tasks: readonly ModelTask[]): LiveRows {
     expectedMs: tasks.map(() => 1),
     deps: tasks.map((task) => task.deps),
     expiresAtMs: tasks.map((task) => task.expiresAtMs),
+    labels: tasks.map(() => null),
   };
 }

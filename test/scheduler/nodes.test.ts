@@ -3,7 +3,7 @@ import { Bench } from './setup.ts';
 
 /** Goal: what the scheduler makes of nodes that are lost, come back, or drain. Each was seen to fail. */
 describe('the scheduler and its nodes', () => {
-  const member = { nodeId: 7, slots: 2, typeIds: [1], simulates: false };
+  const member = { nodeId: 7, slots: 2, typeIds: [1], simulates: false, labels: [] };
   const beat = (draining: boolean) =>
     ({
       kind: 'inventory-received',

@@ -69,7 +69,7 @@ describe('the scheduler', () => {
       { seq: 2, type: 5 },
       { seq: 3, type: 6, hasDuration: true },
     );
-    const member = { nodeId: 7, slots: 9, typeIds: [], simulates: true };
+    const member = { nodeId: 7, slots: 9, typeIds: [], simulates: true, labels: [] };
     bench.step({ kind: 'types-handled', typeIds: [6] }, { kind: 'node-joined', member });
     expect(bench.leased).to.deep.equal([1]);
   });
@@ -209,7 +209,7 @@ describe('the scheduler', () => {
 
   it('cancels a queued task before it is leased, and tells the node of a running one', () => {
     const bench = new Bench().load({ seq: 1 }, { seq: 2, leaseSeq: 1, nodeId: 7 });
-    const member = { nodeId: 7, slots: 2, typeIds: [1], simulates: false };
+    const member = { nodeId: 7, slots: 2, typeIds: [1], simulates: false, labels: [] };
     bench.step({ kind: 'cancels-requested', seqs: [1, 2] }, { kind: 'node-joined', member });
     expect(bench.leased).to.deep.equal([]);
     expect(bench.effect('persist-cancels')?.seqs).to.deep.equal([1, 2]);

@@ -18,6 +18,7 @@ export interface TaskSketch {
   readonly cancel?: boolean;
   readonly hasDuration?: boolean;
   readonly expiresAtMs?: number;
+  readonly labels?: readonly string[];
 }
 
 export function rowsOf(...tasks: readonly TaskSketch[]): LiveRows {
@@ -36,6 +37,7 @@ export function rowsOf(...tasks: readonly TaskSketch[]): LiveRows {
     expectedMs: tasks.map((t) => t.expectedMs ?? 0),
     deps: tasks.map((t) => t.deps ?? []),
     expiresAtMs: tasks.map((t) => t.expiresAtMs ?? 0),
+    labels: tasks.map((t) => t.labels ?? null),
   };
 }
 
@@ -57,8 +59,13 @@ export class Bench {
     return this.step({ kind: 'tasks-loaded', rows: rowsOf(...tasks) });
   }
 
-  join(nodeId: number, slots: number, typeIds: readonly number[] = [1]): this {
-    const member = { nodeId, slots, typeIds, simulates: false };
+  join(
+    nodeId: number,
+    slots: number,
+    typeIds: readonly number[] = [1],
+    labels: readonly string[] = [],
+  ): this {
+    const member = { nodeId, slots, typeIds, simulates: false, labels };
     return this.step({ kind: 'node-joined', member });
   }
 

@@ -71,7 +71,7 @@ export class SimNode implements PeerPlace {
     this.api = new SimConnection(route, API_STATEMENT_MS);
     this.isolation = new SimIsolation(world, process);
     this.lives = new Lives({
-      config: { name: facts.name, slots: facts.slots, simulate: false, timings: LAN },
+      config: { name: facts.name, slots: facts.slots, simulate: false, labels: [], timings: LAN },
       surroundings: this.surroundings(),
       log: world.logOf(facts.name),
       metrics: METRICS,

@@ -23,7 +23,7 @@ const SECONDS = 4;
 const FIELDS: TaskFields = {
   ...{ type: 'noop', payload: null, priority: 50, maxAttempts: 3, triggerRule: 0 },
   ...{ durationMs: null, expectedMs: null, timeoutMs: null, ttlMs: null, backoffFixed: true },
-  ...{ backoffBaseMs: 0, backoffMaxMs: 0, runAtMs: null, delayMs: null, tags: [] },
+  ...{ backoffBaseMs: 0, backoffMaxMs: 0, runAtMs: null, delayMs: null, tags: [], labels: [] },
 };
 
 interface LiveRow {

@@ -101,6 +101,7 @@ function taskOf(id: string): SingleTask {
       maxAttempts: 1,
       triggerRule: TriggerRule.all_success,
       tags: [],
+      labels: [],
     },
     ...{
       durationMs: null,

@@ -182,6 +182,7 @@ describe('the pipelined connection', () => {
       slots: 3,
       types: ['noop', 'later'],
       simulates: true,
+      labels: [],
       version: '1',
     };
     await admin.query(`insert into skein.type (name) values ('later'), ('foreign')`);

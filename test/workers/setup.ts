@@ -137,6 +137,7 @@ export class Bench {
         slots: options.slots ?? 4,
         types: (options.handlers ?? builtInHandlers).map(({ type }) => type),
         simulates: options.simulates ?? false,
+        labels: [],
         version: '0',
       },
       600_000,

@@ -1,4 +1,4 @@
-import type { LiveRow } from './schema.ts';
+import type { LiveRow, TypeRow } from './schema.ts';
 import type { Context, Programs } from './statement.ts';
 import { ServerError, STEP, type Steps } from './transaction.ts';
 
@@ -47,6 +47,31 @@ export const TASK_CHANGES: Programs = {
   },
 };
 
+/** The statement of node/store/type-control.ts that the leader has to hear of. */
+export const TYPE_CONTROL: Programs = {
+  *'type-control.set-gate'(context, [name, paused, hasLimit, limit]) {
+    const { transaction, data } = context;
+    const asked = { paused: paused as boolean | null, maxRunning: limit as number | null };
+    const typeId = data.next('type');
+    const fresh = { typeId, name: name as string, handled: false, ...NO_GATE };
+    const gated = (row: TypeRow): TypeRow => ({
+      ...row,
+      paused: asked.paused ?? row.paused,
+      maxRunning: hasLimit === true ? asked.maxRunning : row.maxRunning,
+    });
+    let row = gated(fresh);
+    if (!(yield* transaction.tryInsert(data.type, row.name, row))) {
+      const known = yield* transaction.lockNewest(data.type, row.name, 'no key update');
+      row = gated(known ?? fresh);
+      transaction.put(data.type, row.name, row);
+    }
+    yield* tell(context, 'types', row.typeId, row.typeId, []);
+    return [];
+  },
+};
+
+const NO_GATE = { paused: false, maxRunning: null };
+
 /** A task as a client of the simulation submits it. */
 export interface NewTask {
   readonly id: string;
@@ -75,7 +100,7 @@ export const SUBMISSIONS: Programs = {
     const own = new Set(tasks.map(({ id }) => id));
     for (const { type: name } of tasks) {
       if (transaction.read(data.type, name) !== undefined) continue;
-      const row = { typeId: data.next('type'), name, handled: false };
+      const row = { typeId: data.next('type'), name, handled: false, ...NO_GATE };
       yield* transaction.tryInsert(data.type, name, row);
     }
     const outside = new Set(tasks.flatMap((t) => t.dependencies).filter((id) => !own.has(id)));

@@ -28,7 +28,7 @@ export const GRAPH_READER: Programs = {
     );
     const columns = ready.slice(0, limit as number).map(liveColumns);
     const lastSeq = stride.at(-1)?.seq ?? 0;
-    return (columns.length > 0 ? columns : [Array<null>(14).fill(null)]).map((row) => [
+    return (columns.length > 0 ? columns : [Array<null>(15).fill(null)]).map((row) => [
       lastSeq,
       ...row,
     ]);
@@ -54,7 +54,7 @@ export const GRAPH_READER: Programs = {
       const task = transaction.read(data.task, seq);
       if (task === undefined) continue;
       const live = transaction.read(data.live, seq);
-      const columns = live === undefined ? Array<null>(14).fill(null) : liveColumns(live);
+      const columns = live === undefined ? Array<null>(15).fill(null) : liveColumns(live);
       rows.push([...columns, seq, task.status === 0 ? null : task.status, task.leaseSeq]);
     }
     return rows;
@@ -90,6 +90,12 @@ export const GRAPH_READER: Programs = {
       .map(({ typeId, name }) => [typeId, name]);
   },
 
+  *'graph-reader.gatedTypes'({ transaction, data }) {
+    return transaction
+      .scan(data.type, ({ paused, maxRunning }) => paused || maxRunning !== null)
+      .map(({ typeId, paused, maxRunning }) => [typeId, paused, maxRunning]);
+  },
+
   *'graph-reader.firstEnd'({ transaction, data }, [seqs]) {
     const ends = numbersOf(seqs).map((seq) => transaction.read(data.notCompleted, seq)?.finishedAt);
     return [[ends.includes(undefined) ? 0 : Math.min(...(ends as number[]))]];
@@ -116,6 +122,7 @@ function liveColumns(row: LiveRow): Row {
     ...[row.seq, row.typeId, row.hasDuration, row.priority, row.rule, row.leaseSeq, row.nodeId],
     ...[row.attempt, row.losses, row.cancel, row.runAt ?? 0, row.expectedMs, row.deps],
     row.expiresAt ?? 0,
+    null,
   ];
 }
 
@@ -123,7 +130,13 @@ function liveColumns(row: LiveRow): Row {
 export const NODE_REGISTRY: Programs = {
   *'node-registry.handleTypes'({ transaction, data }, [names]) {
     for (const name of (names as string[]).toSorted()) {
-      const row = { typeId: data.next('type'), name, handled: true };
+      const row = {
+        typeId: data.next('type'),
+        name,
+        handled: true,
+        paused: false,
+        maxRunning: null,
+      };
       if (yield* transaction.tryInsert(data.type, name, row)) continue;
       const known = yield* transaction.lockNewest(data.type, name, 'no key update');
       if (known?.handled === false) transaction.put(data.type, name, { ...known, handled: true });

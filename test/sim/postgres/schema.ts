@@ -97,6 +97,8 @@ export interface TypeRow {
   readonly typeId: number;
   readonly name: string;
   readonly handled: boolean;
+  readonly paused: boolean;
+  readonly maxRunning: number | null;
 }
 
 /** All data of a server; sequences are drawn outside transactions, as PostgreSQL's are. */

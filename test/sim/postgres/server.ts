@@ -1,5 +1,5 @@
 import type { Rng } from '../../../node/base/clock.ts';
-import { LOCK_SESSION, SUBMISSIONS, TASK_CHANGES } from './faces.ts';
+import { LOCK_SESSION, SUBMISSIONS, TASK_CHANGES, TYPE_CONTROL } from './faces.ts';
 import { LEASE_STORE } from './lease-store.ts';
 import { GRAPH_READER, NODE_REGISTRY } from './readers.ts';
 import { Data } from './schema.ts';
@@ -24,6 +24,7 @@ export const PROGRAMS: Programs = {
   ...GRAPH_READER,
   ...NODE_REGISTRY,
   ...TASK_CHANGES,
+  ...TYPE_CONTROL,
   ...SUBMISSIONS,
   ...LOCK_SESSION,
 };

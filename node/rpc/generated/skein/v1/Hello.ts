@@ -15,6 +15,7 @@ export interface Hello {
   'leaseMs'?: (number);
   'protocol'?: (number);
   'protocolMin'?: (number);
+  'labels'?: (string)[];
 }
 
 export interface Hello__Output {
@@ -30,4 +31,5 @@ export interface Hello__Output {
   'leaseMs': (number);
   'protocol': (number);
   'protocolMin': (number);
+  'labels': (string)[];
 }
