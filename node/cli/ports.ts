@@ -99,6 +99,14 @@ export interface ClusterView {
   readonly counts: Counts;
 }
 
+export interface TypeView {
+  readonly type: string;
+  readonly paused: boolean;
+  readonly max_running: number | null;
+  readonly handled: boolean;
+  readonly nodes: readonly string[];
+}
+
 export interface ListFilter {
   readonly status?: TaskStatus;
   readonly type?: string;
@@ -125,6 +133,11 @@ export interface ClientPort {
   cancelWorkflow(id: string): Promise<Answered>;
   retryTask(id: string): Promise<Answered>;
   cluster(): Promise<ClusterView>;
+  listTypes(): AsyncIterable<TypeView>;
+  patchType(
+    type: string,
+    gate: { readonly paused?: boolean; readonly max_running?: number | null },
+  ): Promise<TypeView>;
 }
 
 export interface ClientFailure extends Error {

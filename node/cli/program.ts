@@ -10,6 +10,7 @@ import {
   addWatchCommand,
 } from './read-commands.ts';
 import { addSubmitCommand } from './submit-command.ts';
+import { addTypeCommands } from './type-commands.ts';
 
 /**
  * The command line: one program with a command for each thing one does with a cluster, and `node`, which
@@ -49,6 +50,7 @@ export function buildProgram(deps: CliDeps, exit: (code: number) => void): Comma
   addListCommand(program, deps);
   addWatchCommand(program, deps, exit);
   addChangeCommands(program, deps);
+  addTypeCommands(program, deps);
   addClusterCommand(program, deps);
   return program;
 }

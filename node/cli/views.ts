@@ -1,5 +1,5 @@
 import type { TaskStatus } from '../core/task.ts';
-import type { ClusterView, Counts, TaskLine, TaskView, WorkflowView } from './ports.ts';
+import type { ClusterView, Counts, TaskLine, TaskView, TypeView, WorkflowView } from './ports.ts';
 import type { Column } from './table.ts';
 import { Table } from './table.ts';
 import { oneLine } from './terminal.ts';
@@ -125,6 +125,25 @@ const NODE_COLUMNS: readonly Column<ClusterView['nodes'][number]>[] = [
   { title: 'HTTP', cell: ({ http_url }) => http_url },
   { title: 'GRPC', cell: ({ grpc_address }) => grpc_address },
   { title: 'VERSION', cell: ({ version }) => version },
+];
+
+export function typeTable(paint: Paint): Table<TypeView> {
+  return new Table<TypeView>(TYPE_COLUMNS, paint);
+}
+
+const TYPE_COLUMNS: readonly Column<TypeView>[] = [
+  { title: 'TYPE', cell: ({ type }) => type },
+  {
+    title: 'STATE',
+    cell: ({ paused }) => (paused ? 'paused' : 'runs'),
+    paint: ({ paused }, text, paint) => paint(paused ? 'yellow' : 'green', text),
+  },
+  {
+    title: 'MAX RUNNING',
+    cell: ({ max_running: max }) => (max === null ? 'none' : String(max)),
+    isRight: true,
+  },
+  { title: 'NODES', cell: ({ nodes }) => (nodes.length === 0 ? '-' : nodes.join(', ')) },
 ];
 
 function countsLine(counts: Counts, paint: Paint): string {

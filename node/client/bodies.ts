@@ -21,6 +21,8 @@ export interface NewTask {
   readonly delay_ms?: number;
   readonly trigger_rule?: TriggerRuleName;
   readonly tags?: readonly string[];
+  /** It runs on nodes that have them all, with the very values. */
+  readonly labels?: Readonly<Record<string, string | number | boolean>>;
   readonly expected_ms?: number;
 }
 
@@ -106,6 +108,7 @@ export interface NodeBody {
   readonly slots: number;
   readonly running: number;
   readonly types: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
   readonly version: string;
   readonly started_at: string;
   readonly last_heartbeat_at: string;
@@ -116,6 +119,21 @@ export interface ClusterBody {
   readonly leader: string | null;
   readonly nodes: readonly NodeBody[];
   readonly counts: Readonly<Record<TaskStatus, number>>;
+}
+
+export interface TypeBody {
+  readonly type: string;
+  readonly paused: boolean;
+  /** Tasks of it that run at the same time in the whole cluster at most; null for no limit. */
+  readonly max_running: number | null;
+  readonly handled: boolean;
+  /** The living nodes that handle it. */
+  readonly nodes: readonly string[];
+}
+
+export interface TypePatchBody {
+  readonly paused?: boolean;
+  readonly max_running?: number | null;
 }
 
 export interface TaskPatchBody {

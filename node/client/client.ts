@@ -10,6 +10,8 @@ import type {
   TaskFilter,
   TaskPatchBody,
   TaskSummaryBody,
+  TypeBody,
+  TypePatchBody,
   WorkflowBody,
 } from './bodies.ts';
 import { ClientError } from './client-error.ts';
@@ -196,6 +198,16 @@ export class SkeinClient {
 
   async cluster(): Promise<ClusterBody> {
     return (await this.get('/cluster')).body as ClusterBody;
+  }
+
+  /** Every type that was heard of, in that order. */
+  listTypes(): AsyncGenerator<TypeBody, void, undefined> {
+    return this.pages('/types', {});
+  }
+
+  /** Pauses, resumes or limits a type, also one that nobody has heard of yet. */
+  async patchType(type: string, patch: TypePatchBody): Promise<TypeBody> {
+    return (await this.send('PATCH', `/types/${encodeURIComponent(type)}`, patch)).body as TypeBody;
   }
 
   /** A conflict after a try without an answer is none, where that try explains what is there now. */

@@ -4,6 +4,7 @@ import { clusterEndpoints } from '../../node/api/cluster.ts';
 import type { Endpoint } from '../../node/api/endpoint.ts';
 import { submitEndpoints } from '../../node/api/submit.ts';
 import { taskEndpoints } from '../../node/api/tasks.ts';
+import { typeEndpoints } from '../../node/api/types.ts';
 import { workflowEndpoints } from '../../node/api/workflows.ts';
 import { SETTINGS } from '../../node/config.ts';
 import { TRANSITIONS, TRIGGER_RULE_NAMES } from '../../node/core/task.ts';
@@ -62,6 +63,7 @@ describe('the README says what the code says', () => {
       ...submitEndpoints({} as never),
       ...taskEndpoints({} as never),
       ...workflowEndpoints({} as never),
+      ...typeEndpoints({} as never),
       ...clusterEndpoints({} as never),
     ];
     const calls = endpoints.map(

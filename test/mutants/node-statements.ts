@@ -254,9 +254,9 @@ export const NODE_STATEMENTS: readonly Mutant[] = [
     name: 'stable-owner-name',
     rule: 'F14',
     file: REGISTRY,
-    find: `  $12, $13)
+    find: `  $12, $13, $14)
 returning node_id`,
-    replace: `  $12, $13)
+    replace: `  $12, $13, $14)
 returning (select coalesce(min(n.node_id), skein.node.node_id) from skein.node n where n.name = $2)`,
     why: 'A restarted node takes itself for its predecessor, and settles by its leases.',
     killedBy: [

@@ -26,6 +26,8 @@ export interface ClusterOptions {
   readonly simulate?: boolean;
   /** For every node, as on the command line: `['--lease-ms', '5000']`. */
   readonly extraFlags?: readonly string[];
+  /** The same, where nodes differ. */
+  readonly flagsOf?: (name: string) => readonly string[];
   /** Puts proxies between each node and PostgreSQL, and between each node and its peers. */
   readonly proxied?: boolean;
   /** Where the proxies listen; loopback unless given. */
@@ -289,6 +291,7 @@ class RunningCluster implements TestCluster {
       slots = 3,
       simulate = false,
       extraFlags = [],
+      flagsOf = () => [],
       main,
       execArgv,
       env,
@@ -303,6 +306,7 @@ class RunningCluster implements TestCluster {
         ...(proxies?.flags ?? ['--http-port', '0', '--grpc-port', '0']),
         ...(simulate ? ['--simulate'] : []),
         ...extraFlags,
+        ...flagsOf(name),
       ],
       env: {
         ...process.env,
