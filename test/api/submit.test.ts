@@ -143,7 +143,11 @@ describe('submitting one task', () => {
   const refusals: readonly (readonly [string, unknown, readonly string[]])[] = [
     ['no type', { id: 'x' }, ['#/type']],
     ['a body that is no object', [], ['#']],
-    ['unknown fields', { type: 'noop', lifetime_ms: 1, 'a/b~c': 2 }, ['#/lifetime_ms', '#/a~1b~0c']],
+    [
+      'unknown fields',
+      { type: 'noop', lifetime_ms: 1, 'a/b~c': 2 },
+      ['#/lifetime_ms', '#/a~1b~0c'],
+    ],
     [
       'every field wrong at once',
       {

@@ -50,7 +50,7 @@ describe('the roster of a leader', () => {
     const rows = {
       ...{ seqs: [5], typeIds: [2], priorities: [40], hasDuration: [true], expectedMs: [9] },
       ...{ triggerRules: [0], runAtMs: [0], leaseSeqs: [0], nodeIds: [0], attempts: [0] },
-      ...{ losses: [0], labels: [null], cancels: [false], deps: [[]] },
+      ...{ losses: [0], labels: [null], expiresAtMs: [0], cancels: [false], deps: [[]] },
     };
     expect(mailbox.take().events).to.deep.equal([{ kind: 'tasks-loaded', rows }]);
   });
