@@ -1,3 +1,4 @@
+import { scheduleRendering } from './api/schedule-body.ts';
 import { ApiServer } from './api/server.ts';
 import { systemClock, systemRng } from './base/clock.ts';
 import { toError } from './base/errors.ts';
@@ -17,6 +18,7 @@ import { LockSessions } from './store/lock-session.ts';
 import { migrate } from './store/migrate.ts';
 import { PrimaryProbe } from './store/primary-probe.ts';
 import { PrimaryWatch } from './store/primary.ts';
+import { Schedules } from './store/schedules.ts';
 import { Submissions } from './store/submissions.ts';
 import { TaskChanges } from './store/task-changes.ts';
 import { TaskReader } from './store/task-reader.ts';
@@ -249,6 +251,7 @@ class Node implements RunningNode {
       tasks: new TaskReader(database),
       changes: new TaskChanges(database),
       workflows: new WorkflowReader(database),
+      schedules: new Schedules(database),
       cluster: new ClusterReader({ session: database, clock: systemClock }),
       types: new TypeControl(database),
     });
@@ -274,6 +277,7 @@ class Node implements RunningNode {
       metrics,
       surroundings: realSurroundings({
         ...{ databaseUrl, name, log, childEntry, childSettings, primary },
+        schedules: { ...scheduleRendering(systemClock), metrics },
         doubt: () => {
           this.probe?.doubt();
         },

@@ -5,15 +5,19 @@ import {
   ownIdentity,
   type ProcessIdentity,
 } from './base/process-identity.ts';
+import { fireTimesOf } from './calendar/fire-times.ts';
 import type { LeaderStream } from './cluster/leader-contact.ts';
 import type { LockSession } from './cluster/ports.ts';
 import type { FromLeader, Hello } from './core/messages.ts';
 import type { Timings } from './core/timings.ts';
-import type { LogPort, ProcessesPort } from './leader/ports.ts';
+import type { LogPort, ProcessesPort, ScheduleMetricsPort } from './leader/ports.ts';
+import type { ScheduleDeps } from './leader/timetable.ts';
 import { dialLeader } from './rpc/leader-link.ts';
+import { Database } from './store/database.ts';
 import { LockSessions } from './store/lock-session.ts';
 import { Pipeline, type Statements } from './store/pipeline.ts';
 import { Anchor, type PrimaryWatch, type Servers } from './store/primary.ts';
+import { ScheduleFirer, type FirerDeps } from './store/schedule-firer.ts';
 import { ChildIsolation, type IsolationDeps } from './worker/isolate.ts';
 import type { Isolation } from './worker/run-context.ts';
 
@@ -37,6 +41,8 @@ export interface Surroundings {
   connect(role: string, statementTimeoutMs: number, servers?: Servers): Connection;
   /** Each call of the function that this answers gives a new session, not yet opened. */
   lockSessions(incarnation: string, timings: Timings, servers?: Servers): () => LockSession;
+  /** What a leader fires schedules by; absent where there are none. */
+  schedules?(servers?: Servers): LeaderSchedules;
   dial(options: DialOptions): LeaderStream;
   isolate(deps: Omit<IsolationDeps, 'childEntry' | 'childSettings'>): Isolation;
 }
@@ -47,6 +53,10 @@ export interface LifeAnchor extends Servers {
 }
 
 export interface Connection extends Statements {
+  close(): Promise<void>;
+}
+
+export interface LeaderSchedules extends ScheduleDeps {
   close(): Promise<void>;
 }
 
@@ -69,8 +79,18 @@ export interface RealDeps {
   readonly childSettings?: unknown;
   /** Of the whole process: its lives and its REST are on the same server. */
   readonly primary: PrimaryWatch;
+  /** How the body of a schedule becomes what is submitted; without it nothing fires here. */
+  readonly schedules?: Pick<FirerDeps, 'renderTask' | 'renderWorkflow'> & {
+    readonly metrics: ScheduleMetricsPort;
+  };
   doubt(): void;
 }
+
+/**
+ * A fire is a transaction of several statements: a leader that freezes amid them must not keep the next
+ * one from its office for longer than one of its other writes would.
+ */
+const FIRE_STATEMENT_MS = 400;
 
 export function realSurroundings(deps: RealDeps): Surroundings {
   const { databaseUrl, name, log, childEntry, childSettings, primary } = deps;
@@ -101,7 +121,26 @@ export function realSurroundings(deps: RealDeps): Surroundings {
       const sessions = new LockSessions({ databaseUrl, incarnation, clock, timings, servers });
       return () => sessions.create();
     },
+    ...(deps.schedules === undefined ? {} : schedulesOf(deps, deps.schedules)),
     dial: (options) => dialLeader({ ...options, clock, log }),
     isolate: (isolation) => new ChildIsolation({ ...isolation, childEntry, childSettings }),
+  };
+}
+
+function schedulesOf(
+  { databaseUrl: url, name, primary }: RealDeps,
+  { renderTask, renderWorkflow, metrics }: NonNullable<RealDeps['schedules']>,
+): Pick<Surroundings, 'schedules'> {
+  return {
+    schedules: (servers = primary) => {
+      const database = new Database({
+        ...{ url, name, role: 'schedules', clock: systemClock, rng: systemRng, servers },
+        connectionsMax: 1,
+        statementTimeoutMs: FIRE_STATEMENT_MS,
+        lockTimeoutMs: FIRE_STATEMENT_MS,
+      });
+      const schedules = new ScheduleFirer({ database, renderTask, renderWorkflow });
+      return { schedules, metrics, fireTimes: fireTimesOf, close: () => schedules.stop() };
+    },
   };
 }

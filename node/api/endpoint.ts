@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http';
  * timing, and turning errors into problem documents is the server's, the same for all.
  */
 export interface Endpoint {
-  readonly method: 'GET' | 'POST' | 'PATCH';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** With parameters in express's way: `/tasks/:id`. */
   readonly path: string;
   handle(request: ApiRequest): Promise<ApiResponse>;

@@ -1,6 +1,7 @@
 import type { Submitted } from '../core/messages.ts';
 import type { Batch, BatchOutcome, SingleOutcome, SingleTask } from '../core/submission.ts';
 import type { ClusterRecord, EventRecord, NodeRecord } from '../store/cluster-reader.ts';
+import type { ScheduleRecord, ScheduleSpec } from '../store/schedules.ts';
 import type { TaskPatch } from '../store/task-changes.ts';
 import type { TaskPage, TaskQuery } from '../store/task-list.ts';
 import type { AttemptRecord, TaskRecord, WaitingFor } from '../store/task-reader.ts';
@@ -75,6 +76,19 @@ export interface WorkflowReaderPort {
   find(id: string): Promise<WorkflowRecord | null>;
   list(limit: number, before: number | null): Promise<WorkflowPage>;
   graph(id: string, nodesMax: number): Promise<readonly GraphNode[] | 'too-large' | null>;
+}
+
+export interface SchedulesPort {
+  nowMs(): Promise<number>;
+  put(id: string, spec: ScheduleSpec, nextMs: number | null): Promise<boolean>;
+  setPaused(id: string, isPaused: boolean, nextMs: number | null): Promise<boolean>;
+  delete(id: string): Promise<boolean>;
+  addRun(id: string, runId: string): Promise<void>;
+  find(id: string): Promise<ScheduleRecord | null>;
+  list(
+    limit: number,
+    before: number | null,
+  ): Promise<{ readonly schedules: readonly ScheduleRecord[]; readonly next: number | null }>;
 }
 
 export interface ClusterReaderPort {

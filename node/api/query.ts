@@ -57,6 +57,16 @@ export class Query {
     return null;
   }
 
+  /** Milliseconds since the epoch; null where it is not given. */
+  instant(key: string): number | null {
+    const value = this.#parameters.get(key);
+    if (value === null) return null;
+    const ms = INSTANT.test(value) ? Date.parse(value) : Number.NaN;
+    if (ms >= 0) return ms;
+    this.#fault(key, 'must be an ISO 8601 time with a zone, such as 2026-01-31T12:00:00Z');
+    return null;
+  }
+
   throwIfAny(): void {
     this.#faults.throwIfAny();
   }
@@ -74,6 +84,8 @@ export class Query {
     this.#faults.add(`?${key.slice(0, 100)}`, detail);
   }
 }
+
+const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/;
 
 const UNIT_MS: ReadonlyMap<string, number> = new Map([
   ['ms', 1],

@@ -54,7 +54,7 @@ const labels = z
   .refine((given) => Object.keys(given).length <= LABELS_MAX, {
     error: `must be ${String(LABELS_MAX)} labels at most`,
   });
-const instant = z.iso
+export const instant = z.iso
   .datetime({ offset: true, error: 'must be an ISO 8601 time with a zone' })
   // A text that is no time has its fault already.
   .refine((text) => !(Date.parse(text) < 0), 'must be a time after 1970');

@@ -16,6 +16,7 @@ import type {
   LogPort,
   MetricsPort,
   Readiness,
+  SchedulesPort,
   SubmissionsPort,
   TaskChangesPort,
   TaskReaderPort,
@@ -23,6 +24,7 @@ import type {
   WorkflowReaderPort,
 } from './ports.ts';
 import { problem, refusals, toAppError } from './problem.ts';
+import { scheduleEndpoints } from './schedules.ts';
 import { submitEndpoints } from './submit.ts';
 import { taskEndpoints } from './tasks.ts';
 import { typeEndpoints } from './types.ts';
@@ -62,6 +64,7 @@ export interface ApiDeps {
   readonly tasks: TaskReaderPort;
   readonly changes: TaskChangesPort;
   readonly workflows: WorkflowReaderPort;
+  readonly schedules: SchedulesPort;
   readonly cluster: ClusterReaderPort;
   readonly types: TypeControlPort;
   readonly limits?: Partial<ApiLimits>;
@@ -107,6 +110,7 @@ export class ApiServer {
       ...taskEndpoints(shared),
       ...workflowEndpoints(shared),
       ...typeEndpoints(shared),
+      ...scheduleEndpoints(shared),
       ...clusterEndpoints(shared),
     ]);
     this.#server = createServer(
@@ -173,6 +177,8 @@ export class ApiServer {
         );
       if (method === 'GET') app.get(path, serve);
       else if (method === 'POST') app.post(path, serve);
+      else if (method === 'PUT') app.put(path, serve);
+      else if (method === 'DELETE') app.delete(path, serve);
       else app.patch(path, serve);
     }
     for (const [path, allowed] of methods) {

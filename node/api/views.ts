@@ -12,7 +12,7 @@ import type { GraphNode, WorkflowRecord } from '../store/workflow-reader.ts';
 const time = (date: Date | null): string | null => date?.toISOString() ?? null;
 
 /** A body whose JSON columns go out as the text they are stored as. */
-function withJsonTexts(
+export function withJsonTexts(
   body: Readonly<Record<string, unknown>>,
   texts: Readonly<Record<string, string | null>>,
 ): string {

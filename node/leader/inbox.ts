@@ -22,6 +22,8 @@ export interface InboxDeps extends RetryDeps {
   readonly mailbox: Mailbox;
   /** Whether the loop has carried out all that it has decided. */
   readonly isCaughtUp: () => boolean;
+  /** A schedule was changed. */
+  readonly onSchedules?: () => void;
   readonly pageRows?: number;
 }
 
@@ -71,6 +73,7 @@ export class Inbox {
     const rows = await this.persist('inbox', () => reader.inbox(ROWS_MAX));
     if (rows.length === 0) return false;
     await this.applyGates(rows);
+    if (rows.some(({ kind }) => kind === 'schedule')) this.deps.onSchedules?.();
     await this.applySubmitted(rows);
     await this.applyCancels(rows);
     await this.applyRetries(rows);

@@ -20,6 +20,7 @@ import type {
 import { Reaper } from './reaper.ts';
 import { Roster } from './roster.ts';
 import { takeOver } from './takeover.ts';
+import { Timetable, type ScheduleDeps } from './timetable.ts';
 import { Unanswered, untilDone } from './until-done.ts';
 
 /**
@@ -34,8 +35,8 @@ import { Unanswered, untilDone } from './until-done.ts';
  * it fast: whatever arrives while a commit is under way is the next step's batch.
  *
  * Beside the loop run: the takeover (reading the live set, the first act of a term), the inbox (what
- * the API has submitted, edited, cancelled), the reaper (renewals, and the leases of the dead), the
- * beat (a word on each stream, so that a silent leader is noticed).
+ * the API has submitted, edited, cancelled), the timetable (schedules that fire), the reaper (renewals,
+ * and the leases of the dead), the beat (a word on each stream, so that a silent leader is noticed).
  *
  * Failures: a write that fails is tried again, which its guards make safe; while that lasts the loop
  * makes no progress, `progressMs` stands still, and the elector lets the office go. What is asked beside
@@ -58,6 +59,8 @@ export interface LeaderDeps {
   readonly writer: WriterPort;
   readonly renewer: RenewerPort;
   readonly processes: ProcessesPort;
+  /** Absent where nothing is scheduled. */
+  readonly schedules?: ScheduleDeps | undefined;
   readonly isDeposedError: (error: Error) => boolean;
   /** A later term exists: the office is over. */
   readonly onDeposed: (reason: string) => void;
@@ -84,6 +87,7 @@ export class LeaderLoop {
   private readonly roster: Roster;
   private readonly performer: Performer;
   private readonly inbox: Inbox;
+  private readonly timetable: Timetable | undefined;
   private readonly reaper: Reaper;
   private lastProgressMs: number;
 
@@ -95,7 +99,17 @@ export class LeaderLoop {
     this.databaseClock = new DatabaseClock(deps.clock);
     this.unanswered = new Unanswered(deps.clock);
     const shared = { ...deps, leadership, mailbox: this.mailbox, unanswered: this.unanswered };
-    this.inbox = new Inbox({ ...shared, isCaughtUp: () => this.scheduler.isCaughtUp });
+    this.inbox = new Inbox({
+      ...shared,
+      isCaughtUp: () => this.scheduler.isCaughtUp,
+      onSchedules: () => this.timetable?.look(),
+    });
+    const { schedules } = deps;
+    const onSubmitted = (): void => {
+      this.inbox.look();
+    };
+    this.timetable =
+      schedules === undefined ? undefined : new Timetable({ ...shared, ...schedules, onSubmitted });
     this.roster = new Roster({
       ...shared,
       onLook: () => {
@@ -140,6 +154,7 @@ export class LeaderLoop {
         mailbox: this.mailbox,
         databaseClock: this.databaseClock,
       }).then(() => this.inbox.run()),
+      this.timetable?.run(),
       this.reaper.run(),
       this.keepHouse(),
     ]).catch((thrown: unknown) => {

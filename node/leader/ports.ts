@@ -1,5 +1,6 @@
 import type { LiveRows, TypeGates } from '../core/events.ts';
 import type { FromLeader, FromNode, Hello } from '../core/messages.ts';
+import type { CatchUp, Decision, Overlap, Period, Timing } from '../core/schedule.ts';
 import type { EndCode } from '../core/task.ts';
 
 /** What the leader needs of the world; the store, the wire and node.ts satisfy it by shape. */
@@ -42,7 +43,7 @@ export interface Persisted {
 
 export interface InboxRow {
   readonly inboxId: number;
-  readonly kind: 'submitted' | 'patched' | 'cancel' | 'retry' | 'types';
+  readonly kind: 'submitted' | 'patched' | 'cancel' | 'retry' | 'types' | 'schedule';
   readonly firstSeq: number;
   readonly lastSeq: number;
   readonly seqs: readonly number[];
@@ -137,6 +138,63 @@ export interface LeaderMetricsPort {
   clearLeaderGauges(): void;
   leasesReclaimed(count: number): void;
   committed(statement: string, size: number, seconds: number): void;
+}
+
+export interface DueSchedule {
+  readonly scheduleSeq: number;
+  readonly id: string;
+  readonly revision: number;
+  readonly timing: Timing;
+  readonly period: Period;
+  readonly catchUp: CatchUp;
+  readonly overlap: Overlap;
+  readonly nextMs: number | null;
+  readonly heldMs: number | null;
+  readonly isRunning: boolean;
+  readonly kind: 'task' | 'workflow';
+  readonly body: string;
+}
+
+/** How the fire of one schedule fared; it moved on, unless it was changed since it was read. */
+export interface Fired {
+  readonly hasMoved: boolean;
+  readonly runs: number;
+  readonly tasks: number;
+  /** Why nothing was submitted. */
+  readonly problem: string | null;
+}
+
+/** Schedules, and the one transaction that submits what they fire. */
+export interface SchedulePort {
+  /** Times are the database's, milliseconds. */
+  due(
+    limit: number,
+    exceptSeqs: readonly number[],
+  ): Promise<{
+    readonly schedules: readonly DueSchedule[];
+    readonly nowMs: number;
+    /** The first fire later than now. */
+    readonly nextMs: number | null;
+    /** Some fire waits for the end of a run. */
+    readonly hasHeld: boolean;
+  }>;
+  /** All or none; under the fence of the term. */
+  fireMany(
+    term: number,
+    firings: readonly { readonly schedule: DueSchedule; readonly decision: Decision }[],
+  ): Promise<readonly Fired[]>;
+  /** Whether an error is about what was fired, and not about the database as a whole. */
+  isTheirFault(error: Error): boolean;
+}
+
+export interface ScheduleMetricsPort {
+  tasksSubmitted(count: number): void;
+  schedulesFired(fires: {
+    readonly fired: number;
+    readonly skipped: number;
+    readonly missed: number;
+    readonly refused: number;
+  }): void;
 }
 
 /** One term of office; `signal` aborts at its end, before anything else. */

@@ -86,7 +86,7 @@ export function persist<T>(
 }
 
 /** The answer, or the end of the term, whichever comes first: nobody waits in a term that is over. */
-function orAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+export function orAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => {
       reject(toError(signal.reason));

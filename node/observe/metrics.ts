@@ -102,6 +102,12 @@ export class Metrics {
     'skein_leases_reclaimed_total',
     'Leases that this node, leading, took back from lost nodes.',
   );
+  private readonly fires = new Counter({
+    name: 'skein_schedule_fires_total',
+    help: 'Fires of schedules that this node, leading, dealt with, by what became of them.',
+    labelNames: ['outcome'],
+    registers: [this.registry],
+  });
   private readonly stale = this.counter(
     'skein_stale_outcomes_total',
     'Outcomes of this node that came after their lease had ended, and were refused.',
@@ -194,6 +200,12 @@ export class Metrics {
 
   leasesReclaimed(count: number): void {
     this.reclaimed.inc(count);
+  }
+
+  schedulesFired(
+    fires: Readonly<Record<'fired' | 'skipped' | 'missed' | 'refused', number>>,
+  ): void {
+    for (const [outcome, count] of Object.entries(fires)) this.fires.inc({ outcome }, count);
   }
 
   staleOutcomes(count: number): void {

@@ -27,8 +27,10 @@ import type { ServerRow, Servers } from './primary.ts';
  */
 export interface DatabaseSettings {
   readonly url: string;
-  /** The name of the node: sessions show as `skein/api/<name>`. */
+  /** The name of the node: sessions show as `skein/<role>/<name>`. */
   readonly name: string;
+  /** Whose sessions they are; `api` unless given. */
+  readonly role?: string;
   readonly clock: Clock;
   readonly rng: Rng;
   /** Where a session asks whether the server it reached is the one; without it any primary is. */
@@ -55,6 +57,7 @@ class ConnectionLostError extends Error {}
 export class CommitUnknownError extends Error {}
 
 const DEFAULTS = {
+  role: 'api',
   connectionsMax: 10,
   connectTimeoutMs: 3000,
   statementTimeoutMs: 10_000,
@@ -90,7 +93,7 @@ export class Database implements Session {
     this.#deadlineMs = limits.statementTimeoutMs + 1000;
     this.#pool = new pg.Pool({
       connectionString: url,
-      application_name: `skein/api/${name}`.slice(0, 63),
+      application_name: `skein/${limits.role}/${name}`.slice(0, 63),
       max: limits.connectionsMax,
       connectionTimeoutMillis: limits.connectTimeoutMs,
       idleTimeoutMillis: 60_000,

@@ -130,7 +130,7 @@ const SKIPPED_PAGE_ROWS = 10_000;
 /** The clock of a database may be set back by so much. */
 const CLOCK_SLACK_MS = 60_000;
 
-export type InboxKind = 'submitted' | 'patched' | 'cancel' | 'retry' | 'types';
+export type InboxKind = 'submitted' | 'patched' | 'cancel' | 'retry' | 'types' | 'schedule';
 
 export interface InboxRow {
   readonly inboxId: number;

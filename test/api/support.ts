@@ -5,6 +5,7 @@ import { ApiServer } from '../../node/api/server.ts';
 import { ClusterReader } from '../../node/store/cluster-reader.ts';
 import { TypeControl } from '../../node/store/type-control.ts';
 import { Database } from '../../node/store/database.ts';
+import { Schedules } from '../../node/store/schedules.ts';
 import { Submissions } from '../../node/store/submissions.ts';
 import { TaskChanges } from '../../node/store/task-changes.ts';
 import { TaskReader } from '../../node/store/task-reader.ts';
@@ -68,6 +69,8 @@ export interface Api {
   get(path: string, headers?: Record<string, string>): Promise<Answer>;
   post(path: string, body: unknown): Promise<Answer>;
   patch(path: string, body: unknown): Promise<Answer>;
+  put(path: string, body: unknown): Promise<Answer>;
+  delete(path: string): Promise<Answer>;
   postRaw(
     path: string,
     body: NonNullable<RequestInit['body']>,
@@ -129,6 +132,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     tasks: new TaskReader(database),
     changes: new TaskChanges(database),
     workflows: new WorkflowReader(database),
+    schedules: new Schedules(database),
     cluster: new ClusterReader({ session: database, clock: systemClock }),
     types: new TypeControl(database),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
@@ -157,6 +161,8 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     get: (path, headers = {}) => request(url + path, { headers }),
     post: (path, body) => request(url + path, jsonBody('POST', body)),
     patch: (path, body) => request(url + path, jsonBody('PATCH', body)),
+    put: (path, body) => request(url + path, jsonBody('PUT', body)),
+    delete: (path) => request(url + path, { method: 'DELETE' }),
     postRaw: (path, body, contentType = 'application/json') =>
       request(url + path, { method: 'POST', headers: { 'content-type': contentType }, body }),
     rows,

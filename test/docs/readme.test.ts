@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import path from 'node:path';
 import { clusterEndpoints } from '../../node/api/cluster.ts';
 import type { Endpoint } from '../../node/api/endpoint.ts';
+import { scheduleEndpoints } from '../../node/api/schedules.ts';
 import { submitEndpoints } from '../../node/api/submit.ts';
 import { taskEndpoints } from '../../node/api/tasks.ts';
 import { typeEndpoints } from '../../node/api/types.ts';
@@ -64,6 +65,7 @@ describe('the README says what the code says', () => {
       ...taskEndpoints({} as never),
       ...workflowEndpoints({} as never),
       ...typeEndpoints({} as never),
+      ...scheduleEndpoints({} as never),
       ...clusterEndpoints({} as never),
     ];
     const calls = endpoints.map(
@@ -134,6 +136,7 @@ async function metricRows(): Promise<readonly (readonly string[])[]> {
     leases: 0,
     nodes: { alive: 1, draining: 0 },
   });
+  metrics.schedulesFired({ fired: 1, skipped: 0, missed: 0, refused: 0 });
   metrics.committed('settle', 1, 0);
   metrics.heartbeatAnswered('lock', 0);
   metrics.httpRequest('GET', '/tasks', 200, 0);
