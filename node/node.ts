@@ -20,6 +20,7 @@ import { PrimaryProbe } from './store/primary-probe.ts';
 import { PrimaryWatch } from './store/primary.ts';
 import { Schedules } from './store/schedules.ts';
 import { Submissions } from './store/submissions.ts';
+import { BulkChanges } from './store/bulk-changes.ts';
 import { TaskChanges } from './store/task-changes.ts';
 import { TaskReader } from './store/task-reader.ts';
 import { WorkflowReader } from './store/workflow-reader.ts';
@@ -250,6 +251,7 @@ class Node implements RunningNode {
       submissions,
       tasks: new TaskReader(database),
       changes: new TaskChanges(database),
+      bulk: new BulkChanges(database),
       workflows: new WorkflowReader(database),
       schedules: new Schedules(database),
       cluster: new ClusterReader({ session: database, clock: systemClock }),

@@ -1,5 +1,6 @@
 import type { Submitted } from '../core/messages.ts';
 import type { Batch, BatchOutcome, SingleOutcome, SingleTask } from '../core/submission.ts';
+import type { BulkAsked, BulkKind } from '../store/bulk-changes.ts';
 import type { ClusterRecord, EventRecord, NodeRecord } from '../store/cluster-reader.ts';
 import type { ScheduleRecord, ScheduleSpec } from '../store/schedules.ts';
 import type { TaskPatch } from '../store/task-changes.ts';
@@ -57,6 +58,12 @@ export interface TaskReaderPort {
   attempts(seq: number): Promise<readonly AttemptRecord[]>;
   endedMany(seqs: readonly number[]): Promise<readonly number[]>;
   list(query: TaskQuery): Promise<TaskPage>;
+  /** A page of those that depend on it, and where the next begins. */
+  dependents(
+    task: { readonly seq: number; readonly id: string },
+    limit: number,
+    after: number | null,
+  ): Promise<TaskPage>;
 }
 
 export interface TaskChangesPort {
@@ -64,6 +71,11 @@ export interface TaskChangesPort {
   tryCancel(seq: number): Promise<boolean>;
   tryRetry(seq: number): Promise<boolean>;
   cancelWorkflow(id: string): Promise<number>;
+  retryWorkflow(id: string): Promise<number>;
+}
+
+export interface BulkChangesPort {
+  ask(kind: BulkKind, asked: BulkAsked, signal: AbortSignal): Promise<number>;
 }
 
 export interface TypeControlPort {

@@ -6,10 +6,12 @@ import {
   MAX_ATTEMPTS,
   PAYLOAD_BYTES_MAX,
   PRIORITY,
+  TASK_STATUSES,
   TRIGGER_RULE_NAMES,
   TriggerRule,
 } from '../core/task.ts';
 import { LABEL_KEY, LABEL_VALUE, labelTexts, LABELS_MAX } from '../core/labels.ts';
+import type { TaskStatus } from '../core/task.ts';
 import type { TaskFields } from '../core/submission.ts';
 import type { Faults } from './faults.ts';
 import { checkValue } from './json-guard.ts';
@@ -92,6 +94,19 @@ export const patchSchema = z
     run_at: instant.nullish(),
   })
   .refine((body) => Object.keys(body).length > 0, 'must name priority, payload or run_at');
+
+/** Ids that one call may name. */
+const BULK_IDS_MAX = 10_000;
+
+export const bulkSchema = z.strictObject({
+  ids: z.array(name).min(1).max(BULK_IDS_MAX).optional(),
+  status: z.enum(TASK_STATUSES as [TaskStatus, ...TaskStatus[]]).optional(),
+  type: name.optional(),
+  workflow: name.optional(),
+  tag: name.optional(),
+  all: z.boolean().optional(),
+  dry_run: z.boolean().optional(),
+});
 
 /** Its tasks are looked at one by one, in slices. */
 export const workflowSchema = z.strictObject({

@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import { errors, toError } from '../base/errors.ts';
 import { uuidv7 } from '../base/uuid.ts';
 import { BodyBudget } from './body.ts';
+import { bulkEndpoints } from './bulk.ts';
 import { clusterEndpoints } from './cluster.ts';
 import type { ApiResponse, Endpoint } from './endpoint.ts';
 import type {
@@ -18,6 +19,7 @@ import type {
   Readiness,
   SchedulesPort,
   SubmissionsPort,
+  BulkChangesPort,
   TaskChangesPort,
   TaskReaderPort,
   TypeControlPort,
@@ -63,6 +65,7 @@ export interface ApiDeps {
   readonly submissions: SubmissionsPort;
   readonly tasks: TaskReaderPort;
   readonly changes: TaskChangesPort;
+  readonly bulk: BulkChangesPort;
   readonly workflows: WorkflowReaderPort;
   readonly schedules: SchedulesPort;
   readonly cluster: ClusterReaderPort;
@@ -107,6 +110,7 @@ export class ApiServer {
     const shared = { ...deps, waiter: this.#waiter, budget: new BodyBudget(bodyBytesMax) };
     const app = this.#route([
       ...submitEndpoints(shared),
+      ...bulkEndpoints(shared),
       ...taskEndpoints(shared),
       ...workflowEndpoints(shared),
       ...typeEndpoints(shared),

@@ -29,6 +29,11 @@ export function taskEndpoints(deps: TaskDeps): readonly Endpoint[] {
     { method: 'POST', path: '/tasks/:id/cancel', handle: (request) => cancelTask(deps, request) },
     { method: 'POST', path: '/tasks/:id/retry', handle: (request) => retryTask(deps, request) },
     { method: 'GET', path: '/tasks/:id/attempts', handle: (request) => getAttempts(deps, request) },
+    {
+      method: 'GET',
+      path: '/tasks/:id/dependents',
+      handle: (request) => getDependents(deps, request),
+    },
   ];
 }
 
@@ -118,6 +123,16 @@ async function retryTask(deps: TaskDeps, request: ApiRequest): Promise<ApiRespon
 async function getAttempts({ tasks }: TaskDeps, request: ApiRequest): Promise<ApiResponse> {
   const { seq } = await findOrThrow(tasks, request);
   return { status: 200, text: attemptsText(await tasks.attempts(seq)) };
+}
+
+async function getDependents({ tasks }: TaskDeps, request: ApiRequest): Promise<ApiResponse> {
+  const query = new Query(request.query, ['limit', 'cursor']);
+  const [limit, after] = [query.limit(), query.cursor()];
+  query.throwIfAny();
+  const task = await findOrThrow(tasks, request);
+  const page = await tasks.dependents(task, limit, after);
+  const path = `/tasks/${encodeURIComponent(task.id)}/dependents`;
+  return json(200, page.tasks.map(summaryBody), nextLink(path, request.query, page.next));
 }
 
 async function findOrThrow(tasks: TaskReaderPort, { params }: ApiRequest): Promise<TaskRecord> {

@@ -28,6 +28,7 @@ export function workflowEndpoints(deps: WorkflowDeps): readonly Endpoint[] {
     },
     { method: 'GET', path: '/workflows/:id/graph', handle: (request) => graph(deps, request) },
     { method: 'POST', path: '/workflows/:id/cancel', handle: (request) => cancel(deps, request) },
+    { method: 'POST', path: '/workflows/:id/retry', handle: (request) => retry(deps, request) },
   ];
 }
 
@@ -57,6 +58,18 @@ async function cancel(deps: WorkflowDeps, request: ApiRequest): Promise<ApiRespo
   const { status } = await findOrThrow(deps, request);
   if (count === 0)
     throw errors.conflict(`the workflow ${id} has ended`, { existing: { id, status } });
+  deps.leader.look();
+  return json(202, { id, status, count });
+}
+
+async function retry(deps: WorkflowDeps, request: ApiRequest): Promise<ApiResponse> {
+  const { id } = await findOrThrow(deps, request);
+  const count = await deps.changes.retryWorkflow(id);
+  const { status } = await findOrThrow(deps, request);
+  if (count === 0) {
+    const detail = `nothing in the workflow ${id} ended as FAILED, CANCELLED or SKIPPED`;
+    throw errors.conflict(detail, { existing: { id, status } });
+  }
   deps.leader.look();
   return json(202, { id, status, count });
 }

@@ -115,6 +115,16 @@ export interface ListFilter {
   readonly pageSize?: number;
 }
 
+/** Of tasks that are to be cancelled or retried. */
+export interface BulkFilter {
+  readonly status?: TaskStatus;
+  readonly type?: string;
+  readonly workflow?: string;
+  readonly tag?: string;
+  readonly all?: boolean;
+  readonly dry_run?: boolean;
+}
+
 export interface Answered {
   readonly id: string;
   readonly status: string;
@@ -132,6 +142,9 @@ export interface ClientPort {
   cancelTask(id: string): Promise<Answered>;
   cancelWorkflow(id: string): Promise<Answered>;
   retryTask(id: string): Promise<Answered>;
+  retryWorkflow(id: string): Promise<Answered>;
+  cancelTasks(filter: BulkFilter): Promise<{ readonly count: number }>;
+  retryTasks(filter: BulkFilter): Promise<{ readonly count: number }>;
   cluster(): Promise<ClusterView>;
   listTypes(): AsyncIterable<TypeView>;
   patchType(

@@ -1,9 +1,9 @@
 import { Command, CommanderError } from 'commander';
+import { addChangeCommands } from './change-commands.ts';
 import { InputError } from './input-error.ts';
 import { isClientFailure } from './ports.ts';
 import type { CliDeps, ClientFailure } from './ports.ts';
 import {
-  addChangeCommands,
   addClusterCommand,
   addGetCommand,
   addListCommand,

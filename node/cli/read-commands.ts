@@ -132,34 +132,6 @@ export function addClusterCommand(program: Command, deps: CliDeps): void {
   });
 }
 
-export function addChangeCommands(program: Command, deps: CliDeps): void {
-  withClientFlags(
-    program
-      .command('cancel')
-      .description('cancel a task, or all tasks of a workflow')
-      .argument('<id>'),
-  ).action(async (id: string, flags: ClientFlags) => {
-    const context = contextOf(deps, flags);
-    const { client } = context;
-    const answer = await orElseWorkflow(
-      id,
-      () => client.cancelTask(id),
-      () => client.cancelWorkflow(id),
-    );
-    await context.print(context.isJson ? json(answer) : `${id}: its cancel is accepted`);
-  });
-  withClientFlags(
-    program
-      .command('retry')
-      .description('run a task again that ended as FAILED, CANCELLED or SKIPPED')
-      .argument('<id>'),
-  ).action(async (id: string, flags: ClientFlags) => {
-    const context = contextOf(deps, flags);
-    const answer = await context.client.retryTask(id);
-    await context.print(context.isJson ? json(answer) : `${id}: its retry is accepted`);
-  });
-}
-
 type Found =
   | { readonly kind: 'task'; readonly body: TaskView }
   | { readonly kind: 'workflow'; readonly body: WorkflowView };
@@ -180,7 +152,7 @@ function taskOrWorkflow(
 }
 
 /** One id may name a task or a workflow: the task goes first. */
-async function orElseWorkflow<T>(
+export async function orElseWorkflow<T>(
   id: string,
   ofTask: () => Promise<T>,
   ofWorkflow: () => Promise<T>,
@@ -210,7 +182,7 @@ function timeOf(text: string): number {
   return ms;
 }
 
-function statusOf(text: string): TaskStatus {
+export function statusOf(text: string): TaskStatus {
   const status = TASK_STATUSES.find((known) => known === text.toUpperCase());
   if (status === undefined) {
     throw new InvalidArgumentError(`It must be one of ${TASK_STATUSES.join(', ')}.`);

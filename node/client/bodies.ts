@@ -150,3 +150,15 @@ export interface TaskFilter {
   /** Tasks a page, 500 at most and by default; the iterator goes on with the next page. */
   readonly pageSize?: number;
 }
+
+/** What a cancel or a retry in bulk is of; one that names nothing must say `all`. */
+export interface BulkFilter {
+  readonly ids?: readonly string[];
+  readonly status?: TaskStatus;
+  readonly type?: string;
+  readonly workflow?: string;
+  readonly tag?: string;
+  readonly all?: boolean;
+  /** Only counts. */
+  readonly dry_run?: boolean;
+}

@@ -2,6 +2,7 @@ import { systemClock } from '../base/clock.ts';
 import type { Clock } from '../base/clock.ts';
 import { uuidv7 } from '../base/uuid.ts';
 import type {
+  BulkFilter,
   ClusterBody,
   GraphBody,
   NewTask,
@@ -184,6 +185,30 @@ export class SkeinClient {
 
   cancelWorkflow(id: string): Promise<Submitted> {
     return this.change(`/workflows/${encodeURIComponent(id)}/cancel`, ['CANCELLED']);
+  }
+
+  /** Asks the leader to run again what did not complete in a workflow. */
+  retryWorkflow(id: string): Promise<Submitted> {
+    return this.change(`/workflows/${encodeURIComponent(id)}/retry`, ['RUNNING']);
+  }
+
+  /** Asks the leader to cancel all tasks that a filter names; answers how many those are. */
+  async cancelTasks(filter: BulkFilter): Promise<{ readonly count: number }> {
+    return (await this.post('/tasks/cancel', filter)) as { count: number };
+  }
+
+  /** Asks the leader to run again all tasks that a filter names, of those that did not complete. */
+  async retryTasks(filter: BulkFilter): Promise<{ readonly count: number }> {
+    return (await this.post('/tasks/retry', filter)) as { count: number };
+  }
+
+  /** Those that depend on it. Pages are fetched as they are needed. */
+  listDependents(
+    id: string,
+    options: { readonly pageSize?: number } = {},
+  ): AsyncGenerator<TaskSummaryBody, void, undefined> {
+    const path = `/tasks/${encodeURIComponent(id)}/dependents`;
+    return this.pages<TaskSummaryBody>(path, { limit: options.pageSize });
   }
 
   /** Asks the leader to run again a task that ended as FAILED, CANCELLED or SKIPPED. */

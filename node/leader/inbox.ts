@@ -9,6 +9,9 @@ import { persist, untilDone, type RetryDeps } from './until-done.ts';
  * second it is read anyway. A row is deleted, under the fence, only after what it asks for is done: a
  * leader that dies in between leaves it to the next one, and everything here may be done twice.
  *
+ * What names very many tasks, a cancel of a million, is applied beside all that, a few hundred tasks at a
+ * time: a submit that comes behind it does not wait for it, and no round of the loop grows long by it.
+ *
  * There is no watermark over the numbers of the rows: a commit that took long shows up late under a low
  * number, and would never be found (measured).
  */
@@ -39,17 +42,28 @@ const CANCELS_MAX = 1000;
 /** Ranges this near are read as one. */
 const GAP_MAX = 100;
 const POLL_MS = 1000;
+/** Of the bulk, tasks that one round cancels: what else it does waits for a few milliseconds. */
+const BULK_CANCELS_MAX = 250;
+/** Rows of the bulk that are read at once, each of a thousand tasks at most. */
+const BULK_ROWS = 5;
+/** Rows of retries that are applied as one, because each time looks through all that was SKIPPED. */
+const BULK_RETRIES_MAX = 2000;
+/** Tasks that one statement is asked about. */
+const ASKED_MAX = 10_000;
 const REVIVE_ROWS_MAX = 1000;
 
 export class Inbox {
   private readonly deps: InboxDeps;
   private readonly waker: Waker;
+  private readonly bulkWaker: Waker;
+  private hasBulk = false;
   /** Loads that the leader begins count down from -1; those of the scheduler count up from 1. */
   private lastLoad = -1;
 
   constructor(deps: InboxDeps) {
     this.deps = deps;
     this.waker = new Waker(deps.clock);
+    this.bulkWaker = new Waker(deps.clock);
   }
 
   /** There is something new, probably. */
@@ -59,27 +73,67 @@ export class Inbox {
 
   async run(): Promise<void> {
     const { signal } = this.deps.leadership;
-    await untilDone(signal, async () => {
-      while (!signal.aborted) {
-        while (await this.runOnce());
-        await this.waker.wait(POLL_MS, signal);
-      }
-    });
+    await Promise.all([
+      untilDone(signal, async () => {
+        while (!signal.aborted) {
+          while (await this.runOnce());
+          await this.waker.wait(POLL_MS, signal);
+        }
+      }),
+      untilDone(signal, async () => {
+        while (!signal.aborted) {
+          if (this.hasBulk) await this.applyBulk();
+          else await this.bulkWaker.wait(POLL_MS, signal);
+        }
+      }),
+    ]);
   }
 
   /** Applies what is there; true when there may be more. */
   private async runOnce(): Promise<boolean> {
     const { reader, writer } = this.deps;
-    const rows = await this.persist('inbox', () => reader.inbox(ROWS_MAX));
+    const found = await this.persist('inbox', () => reader.inbox(ROWS_MAX));
+    const rows = found.filter((row) => !row.isBulk);
+    if (found.length > rows.length) {
+      this.hasBulk = true;
+      this.bulkWaker.wake();
+    }
     if (rows.length === 0) return false;
     await this.applyGates(rows);
     if (rows.some(({ kind }) => kind === 'schedule')) this.deps.onSchedules?.();
     await this.applySubmitted(rows);
-    await this.applyCancels(rows);
+    await this.applyCancels(rows, CANCELS_MAX);
     await this.applyRetries(rows);
     const inboxIds = rows.map((row) => row.inboxId);
     await this.persist('inbox_delete', () => writer.deleteInboxMany(inboxIds));
     return rows.length === ROWS_MAX;
+  }
+
+  private async applyBulk(): Promise<void> {
+    const { reader } = this.deps;
+    this.hasBulk = false;
+    const retries: InboxRow[] = [];
+    for (let afterId = 0; retries.length < BULK_RETRIES_MAX;) {
+      const from = afterId;
+      const rows = await this.persist('bulk', () => reader.bulk(from, BULK_ROWS));
+      const cancels = rows.filter(({ kind }) => kind === 'cancel');
+      await this.applyCancels(cancels, BULK_CANCELS_MAX);
+      await this.deleteMany(cancels);
+      retries.push(...rows.filter(({ kind }) => kind === 'retry'));
+      const last = rows.at(-1);
+      if (last === undefined) break;
+      afterId = last.inboxId;
+    }
+    await this.applyRetries(retries);
+    await this.deleteMany(retries);
+  }
+
+  private async deleteMany(rows: readonly InboxRow[]): Promise<void> {
+    const inboxIds = rows.map((row) => row.inboxId);
+    for (let from = 0; from < inboxIds.length; from += ROWS_MAX) {
+      const chunk = inboxIds.slice(from, from + ROWS_MAX);
+      await this.persist('inbox_delete', () => this.deps.writer.deleteInboxMany(chunk));
+    }
   }
 
   private async applySubmitted(rows: readonly InboxRow[]): Promise<void> {
@@ -116,10 +170,10 @@ export class Inbox {
     }
   }
 
-  private async applyCancels(rows: readonly InboxRow[]): Promise<void> {
+  private async applyCancels(rows: readonly InboxRow[], tasksMax: number): Promise<void> {
     const asked = seqsOf(rows, 'cancel');
-    for (let from = 0; from < asked.length; from += CANCELS_MAX) {
-      const seqs = asked.slice(from, from + CANCELS_MAX);
+    for (let from = 0; from < asked.length; from += tasksMax) {
+      const seqs = asked.slice(from, from + tasksMax);
       await this.deps.mailbox.postAndWait({ kind: 'cancels-requested', seqs });
     }
   }
@@ -133,7 +187,7 @@ export class Inbox {
     const { reader } = this.deps;
     const asked = seqsOf(rows, 'retry');
     if (asked.length === 0) return;
-    const firstEndMs = await this.persist('first_end', () => reader.firstEndMs(asked));
+    const firstEndMs = await this.firstEndMs(asked);
     const revived = new Set<number>();
     for (let from = asked; ; from = [...revived]) {
       const roots = from;
@@ -145,6 +199,16 @@ export class Inbox {
       for (const seq of found) revived.add(seq);
       await this.revive(found);
     }
+  }
+
+  private async firstEndMs(asked: readonly number[]): Promise<number> {
+    let firstMs = Infinity;
+    for (let from = 0; from < asked.length; from += ASKED_MAX) {
+      const seqs = asked.slice(from, from + ASKED_MAX);
+      const endMs = await this.persist('first_end', () => this.deps.reader.firstEndMs(seqs));
+      firstMs = Math.min(firstMs, endMs);
+    }
+    return firstMs;
   }
 
   /**

@@ -47,6 +47,8 @@ export interface InboxRow {
   readonly firstSeq: number;
   readonly lastSeq: number;
   readonly seqs: readonly number[];
+  /** It names so many tasks, with others, that it is applied beside the rest. */
+  readonly isBulk: boolean;
 }
 
 export interface NodeRow {
@@ -85,7 +87,9 @@ export interface ReaderPort {
     readonly endedCodes: readonly EndCode[];
     readonly endedLeaseSeqs: readonly number[];
   }>;
+  /** What is to be applied at once, and the first row of what is not, without its tasks. */
   inbox(limit: number): Promise<readonly InboxRow[]>;
+  bulk(afterId: number, limit: number): Promise<readonly InboxRow[]>;
   clockMs(): Promise<number>;
   nodes(alsoIds: readonly number[]): Promise<readonly NodeRow[]>;
   handledTypes(): Promise<ReadonlyMap<string, number>>;

@@ -77,8 +77,18 @@ where t.seq = any ($1::bigint[])`,
 const READ_INBOX: Statement = {
   name: 'graph-reader.inbox',
   text: `
-select inbox_id, kind, first_seq, last_seq, coalesce(seqs, '{}')
-from skein.inbox order by inbox_id limit $1`,
+(select inbox_id, kind, first_seq, last_seq, coalesce(seqs, '{}'), bulk
+  from skein.inbox where not bulk order by inbox_id limit $1)
+union all
+(select inbox_id, kind, first_seq, last_seq, '{}', bulk
+  from skein.inbox where bulk order by inbox_id limit 1)`,
+};
+
+const READ_BULK: Statement = {
+  name: 'graph-reader.bulk',
+  text: `
+select inbox_id, kind, first_seq, last_seq, coalesce(seqs, '{}'), bulk
+from skein.inbox where bulk and inbox_id > $1 order by inbox_id limit $2`,
 };
 
 const READ_CLOCK: Statement = {
@@ -138,6 +148,7 @@ export interface InboxRow {
   readonly firstSeq: number;
   readonly lastSeq: number;
   readonly seqs: readonly number[];
+  readonly isBulk: boolean;
 }
 
 export interface NodeRow {
@@ -210,15 +221,14 @@ export class GraphReader {
     };
   }
 
+  /** What is to be applied at once, and the first of what is not, without its tasks. */
   async inbox(limit: number): Promise<readonly InboxRow[]> {
-    const rows = await this.pipeline.query(READ_INBOX, [limit]);
-    return rows.map((row) => ({
-      inboxId: row[0] as number,
-      kind: row[1] as InboxKind,
-      firstSeq: row[2] as number,
-      lastSeq: row[3] as number,
-      seqs: row[4] as number[],
-    }));
+    return (await this.pipeline.query(READ_INBOX, [limit])).map(toInboxRow);
+  }
+
+  /** What asks for many tasks, from behind a row of the inbox on. */
+  async bulk(afterId: number, limit: number): Promise<readonly InboxRow[]> {
+    return (await this.pipeline.query(READ_BULK, [afterId, limit])).map(toInboxRow);
   }
 
   /** The database's time, milliseconds since the epoch. */
@@ -284,6 +294,17 @@ export class GraphReader {
     for (const seq of below) children.get(seq)?.forEach((child) => below.add(child));
     return [...below];
   }
+}
+
+function toInboxRow(row: Row): InboxRow {
+  return {
+    inboxId: row[0] as number,
+    kind: row[1] as InboxKind,
+    firstSeq: row[2] as number,
+    lastSeq: row[3] as number,
+    seqs: row[4] as number[],
+    isBulk: row[5] as boolean,
+  };
 }
 
 function toNodeRow(row: Row): NodeRow {

@@ -87,7 +87,8 @@ const INSERT: Statement = {
         trigger_rule, has_duration, deps, labels, expires_at)
       select seq, run_at, $19::bigint, type_id, coalesce(expected_ms, duration_ms, 0), priority,
         trigger_rule, duration_ms is not null, deps, labels,
-        coalesce(run_at, statement_timestamp()) + ttl_ms * interval '1 millisecond'
+        case when ttl_ms is not null
+          then coalesce(run_at, clock_timestamp()) + ttl_ms * interval '1 millisecond' end
       from given
     ), told as (
       insert into skein.inbox (kind, first_seq, last_seq)

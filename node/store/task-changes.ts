@@ -62,20 +62,41 @@ const RETRY: Statement = {
     returning first_seq`,
 };
 
-/** A thousand tasks a row, because the leader applies a row in one piece. */
+/** A thousand tasks a row, because the leader applies a row in one piece; more are `bulk`. */
 const CANCEL_WORKFLOW: Statement = {
   name: 'task-changes.cancel-workflow',
   text: `
-    insert into skein.inbox (kind, first_seq, last_seq, seqs)
-    select 'cancel', min(seq), max(seq), array_agg(seq order by seq)
+    insert into skein.inbox (kind, first_seq, last_seq, seqs, bulk)
+    select 'cancel', min(seq), max(seq), array_agg(seq order by seq), total > 1000
     from (
-      select l.seq, (row_number() over (order by l.seq) - 1) / 1000 as chunk
+      select l.seq, (row_number() over (order by l.seq) - 1) / 1000 as chunk,
+        count(*) over () as total
       from skein.workflow w
       join skein.task t on t.workflow_seq = w.workflow_seq
       join skein.live l on l.seq = t.seq
       where w.namespace_id = 0 and w.id = $1
     ) unfinished
-    group by chunk
+    group by chunk, total
+    order by chunk
+    returning cardinality(seqs) as count`,
+};
+
+/** All that ended otherwise than COMPLETED. */
+const RETRY_WORKFLOW: Statement = {
+  name: 'task-changes.retry-workflow',
+  text: `
+    insert into skein.inbox (kind, first_seq, last_seq, seqs, bulk)
+    select 'retry', min(seq), max(seq), array_agg(seq order by seq), total > 1000
+    from (
+      select n.seq, (row_number() over (order by n.seq) - 1) / 1000 as chunk,
+        count(*) over () as total
+      from skein.workflow w
+      join skein.task t on t.workflow_seq = w.workflow_seq
+      join skein.not_completed n on n.seq = t.seq
+      where w.namespace_id = 0 and w.id = $1
+        and not exists (select from skein.live l where l.seq = n.seq)
+    ) ended
+    group by chunk, total
     order by chunk
     returning cardinality(seqs) as count`,
 };
@@ -111,8 +132,17 @@ export class TaskChanges {
   }
 
   /** The number of unfinished tasks that are asked to be cancelled. */
-  async cancelWorkflow(id: string): Promise<number> {
-    const rows = await this.#session.query<{ count: number }>(CANCEL_WORKFLOW, [id]);
+  cancelWorkflow(id: string): Promise<number> {
+    return this.#askForWorkflow(CANCEL_WORKFLOW, id);
+  }
+
+  /** The number of tasks that did not complete, and are asked to be retried. */
+  retryWorkflow(id: string): Promise<number> {
+    return this.#askForWorkflow(RETRY_WORKFLOW, id);
+  }
+
+  async #askForWorkflow(statement: Statement, id: string): Promise<number> {
+    const rows = await this.#session.query<{ count: number }>(statement, [id]);
     return rows.reduce((sum, { count }) => sum + count, 0);
   }
 }

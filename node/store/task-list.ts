@@ -49,9 +49,8 @@ const WALK = { task: 2000, notCompleted: 2000, live: 20_000 };
 /** Everything is a bigint, so that one before all of them is a number too. */
 const NEWEST = Number.MAX_SAFE_INTEGER;
 
-interface ListRow extends StatusColumns {
-  readonly walked: number;
-  readonly lowest: number | null;
+/** A task as lists show it; all null where there is none. */
+export interface SummaryRow extends StatusColumns {
   readonly seq: number | null;
   readonly id: string;
   readonly type: string;
@@ -67,6 +66,25 @@ interface ListRow extends StatusColumns {
   readonly started_at: Date | null;
   readonly finished_at: Date | null;
 }
+
+interface ListRow extends SummaryRow {
+  readonly walked: number;
+  readonly lowest: number | null;
+}
+
+/** Of `skein.task t`, with the joins below. */
+export const SUMMARY_COLUMNS = `t.seq, t.id, y.name as type, l.seq is not null as is_live,
+        l.node_id is not null as is_leased, t.status as end_code, t.priority,
+        case when l.seq is null then t.attempt else l.attempt + (l.node_id is not null)::int end
+          as attempt,
+        t.max_attempts, t.duration_ms, w.id as workflow, t.tags, n.name as node,
+        case when l.seq is null then t.run_at else l.run_at end as run_at, t.created_at,
+        case when l.seq is null then t.started_at else l.started_at end as started_at,
+        case when l.seq is null then t.finished_at end as finished_at`;
+export const SUMMARY_JOINS = `join skein.type y on y.type_id = t.type_id
+      left join skein.live l on l.seq = t.seq
+      left join skein.workflow w on w.workflow_seq = t.workflow_seq
+      left join skein.node n on n.node_id = case when l.seq is null then t.node_id else l.node_id end`;
 
 export async function findTasks(session: Session, query: TaskQuery): Promise<TaskPage> {
   const { statement, values, walk } = listStatement(query);
@@ -123,20 +141,10 @@ export function listStatement(query: TaskQuery): {
     select c.walked, c.lowest, p.*
     from (select count(*)::int as walked, min(seq) as lowest from walked) c
     left join lateral (
-      select t.seq, t.id, y.name as type, l.seq is not null as is_live,
-        l.node_id is not null as is_leased, t.status as end_code, t.priority,
-        case when l.seq is null then t.attempt else l.attempt + (l.node_id is not null)::int end
-          as attempt,
-        t.max_attempts, t.duration_ms, w.id as workflow, t.tags, n.name as node,
-        case when l.seq is null then t.run_at else l.run_at end as run_at, t.created_at,
-        case when l.seq is null then t.started_at else l.started_at end as started_at,
-        case when l.seq is null then t.finished_at end as finished_at
+      select ${SUMMARY_COLUMNS}
       from walked k
       join skein.task t on t.seq = k.seq
-      join skein.type y on y.type_id = t.type_id
-      left join skein.live l on l.seq = k.seq
-      left join skein.workflow w on w.workflow_seq = t.workflow_seq
-      left join skein.node n on n.node_id = case when l.seq is null then t.node_id else l.node_id end
+      ${SUMMARY_JOINS}
       where ${['true', ...filters].join(' and ')}
       order by t.seq desc
       limit $2
@@ -144,7 +152,7 @@ export function listStatement(query: TaskQuery): {
   return { statement: { text }, values, walk };
 }
 
-function toSummary(row: ListRow): TaskSummary {
+export function toSummary(row: SummaryRow): TaskSummary {
   return {
     id: row.id,
     status: statusOf(row),

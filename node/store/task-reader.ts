@@ -2,6 +2,7 @@ import type { TaskStatus } from '../core/task.ts';
 import type { Session, Statement } from './database.ts';
 import { findTasks } from './task-list.ts';
 import type { TaskPage, TaskQuery } from './task-list.ts';
+import { findDependents } from './dependents.ts';
 import { statusOf } from './task-status.ts';
 import type { StatusColumns } from './task-status.ts';
 
@@ -195,6 +196,14 @@ export class TaskReader {
 
   constructor(session: Session) {
     this.#session = session;
+  }
+
+  dependents(
+    task: { readonly seq: number; readonly id: string },
+    limit: number,
+    after: number | null,
+  ): Promise<TaskPage> {
+    return findDependents(this.#session, task, limit, after);
   }
 
   async find(id: string): Promise<TaskRecord | null> {

@@ -7,6 +7,7 @@ import { TypeControl } from '../../node/store/type-control.ts';
 import { Database } from '../../node/store/database.ts';
 import { Schedules } from '../../node/store/schedules.ts';
 import { Submissions } from '../../node/store/submissions.ts';
+import { BulkChanges } from '../../node/store/bulk-changes.ts';
 import { TaskChanges } from '../../node/store/task-changes.ts';
 import { TaskReader } from '../../node/store/task-reader.ts';
 import { WorkflowReader } from '../../node/store/workflow-reader.ts';
@@ -131,6 +132,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     submissions,
     tasks: new TaskReader(database),
     changes: new TaskChanges(database),
+    bulk: new BulkChanges(database),
     workflows: new WorkflowReader(database),
     schedules: new Schedules(database),
     cluster: new ClusterReader({ session: database, clock: systemClock }),

@@ -283,6 +283,26 @@ describe('the command line', () => {
     ]);
   });
 
+  it('cancels and retries what flags name, and asks for one or the other', async () => {
+    const { url, requests } = await node(() => ({ status: 202, body: { count: 3 } }));
+    const filter = ['--type', 'work', '--tag', 'red', '--workflow', 'w', '--status', 'queued'];
+    expect(await skein(['cancel', ...filter, '--url', url])).to.include({
+      code: 0,
+      out: '3 tasks: the cancel is accepted\n',
+    });
+    expect(await skein(['retry', '--all', '--dry-run', '--url', url])).to.include({
+      out: '3 tasks to retry; nothing was asked\n',
+    });
+    expect(requests.map(({ path, body }) => [path, JSON.parse(body) as unknown])).to.deep.equal([
+      ['/tasks/cancel', { type: 'work', tag: 'red', workflow: 'w', status: 'QUEUED' }],
+      ['/tasks/retry', { all: true, dry_run: true }],
+    ]);
+    for (const wrong of [['id', '--all'], [], ['--dry-run']]) {
+      expect((await skein(['cancel', ...wrong, '--url', url])).code).to.equal(2);
+    }
+    expect(requests).to.have.length(2);
+  });
+
   it('shows the cluster: the leader, the slots of the living, the counts', async () => {
     const one = {
       ...{ name: 'node-1', pid: 11, state: 'alive', is_leader: true, slots: 16, running: 3 },

@@ -71,6 +71,9 @@ describe('the command line on a real node', () => {
     expect(JSON.parse(ended.out)).to.include({ status: 'CANCELLED' });
     expect(ended.code).to.equal(1);
     expect(await run(['retry', 'stuck'])).to.include({ code: 0 });
+    const named = await run(['cancel', '--type', 'unheard-of', '--status', 'queued']);
+    expect(named.out).to.match(/^[01] tasks?: the cancel is accepted\n$/);
+    expect((await run(['retry', '--tag', 'of-nothing', '--dry-run'])).out).to.include('0 tasks');
     expect(await run(['cancel', 'no-such-task'])).to.include({ code: 1 });
     expect((await run(['retry', 'one'])).err).to.include('COMPLETED');
   });

@@ -1,6 +1,18 @@
+import { isDeepStrictEqual } from 'node:util';
 import { expect } from 'chai';
 import { startCluster, type TestCluster } from '../support/cluster.ts';
 import { clientOf, PATIENCE_MS, until } from './setup.ts';
+
+/** Polls until it is so. */
+async function untilEqual<T>(look: () => Promise<T>, expected: T): Promise<void> {
+  let last: T | undefined;
+  await until(async () => {
+    last = await look();
+    return isDeepStrictEqual(last, expected) ? true : undefined;
+  }, JSON.stringify(expected)).catch((thrown: unknown) => {
+    expect(last, String(thrown)).to.deep.equal(expected);
+  });
+}
 
 // Goal: what users ask of tasks that wait, run and have ended, through a cluster as it is. Method: real
 // nodes, REST alone, no clock but that of the database.
@@ -41,6 +53,61 @@ describe('users control tasks', function () {
     expect(await Promise.all(['after', 'instead', 'in-time'].map(statusOf))).to.deep.equal([
       ...['SKIPPED', 'COMPLETED', 'COMPLETED'],
     ]);
+  });
+
+  it('retries what did not complete in a workflow, and only that', async () => {
+    const client = clientOf(cluster);
+    await client.submitWorkflow({
+      id: 'again',
+      tasks: [
+        { id: 'good', type: 'noop' },
+        { id: 'slow', type: 'sleep', duration_ms: 60_000, dependencies: ['good'] },
+        { id: 'never', type: 'noop', dependencies: ['slow'] },
+        { id: 'clean', type: 'noop', dependencies: ['slow'], trigger_rule: 'all_done' },
+        { id: 'last', type: 'noop', dependencies: ['never', 'clean'] },
+      ],
+    });
+    const statuses = async (): Promise<readonly string[]> => {
+      const { nodes } = await client.getWorkflowGraph('again');
+      return nodes.map(({ status }) => status);
+    };
+    await untilEqual(statuses, ['COMPLETED', 'RUNNING', 'QUEUED', 'QUEUED', 'QUEUED']);
+    await client.cancelWorkflow('again');
+    await untilEqual(statuses, ['COMPLETED', ...Array<string>(4).fill('CANCELLED')]);
+    expect(await client.retryWorkflow('again')).to.deep.include({ id: 'again', count: 4 });
+    await untilEqual(statuses, ['COMPLETED', 'RUNNING', 'QUEUED', 'QUEUED', 'QUEUED']);
+    await client.cancelTask('again/slow');
+    await untilEqual(statuses, ['COMPLETED', 'CANCELLED', 'SKIPPED', 'COMPLETED', 'SKIPPED']);
+    expect((await client.getTask('again/good')).attempt).to.equal(1);
+    // The one that was cancelled, and what was SKIPPED below it; what completed stays.
+    expect(await client.retryWorkflow('again')).to.deep.include({ count: 3 });
+    await untilEqual(statuses, ['COMPLETED', 'RUNNING', 'QUEUED', 'COMPLETED', 'QUEUED']);
+    await client.cancelWorkflow('again');
+  });
+
+  it('cancels and retries what a filter names, thousands at once', async () => {
+    const client = clientOf(cluster);
+    const tasks = Array.from({ length: 3000 }, () => ({ type: 'of-no-node', tags: ['crowd'] }));
+    await client.submitBatch(tasks);
+    const crowd = async (): Promise<Readonly<Record<string, number>>> => {
+      const counts: Record<string, number> = {};
+      for await (const { status, tags } of client.listTasks({ tag: 'crowd' })) {
+        if (tags.includes('crowd')) counts[status] = (counts[status] ?? 0) + 1;
+      }
+      return counts;
+    };
+    expect(await client.cancelTasks({ tag: 'crowd', dry_run: true })).to.include({ count: 3000 });
+    expect(await crowd()).to.deep.equal({ QUEUED: 3000 });
+    expect(await client.cancelTasks({ tag: 'crowd' })).to.deep.equal({ count: 3000 });
+    await untilEqual(crowd, { CANCELLED: 3000 });
+    expect(await client.retryTasks({ type: 'of-no-node', tag: 'crowd' })).to.include({
+      count: 3000,
+    });
+    await untilEqual(crowd, { QUEUED: 3000 });
+    expect(await client.cancelTasks({ tag: 'crowd', status: 'QUEUED' })).to.include({
+      count: 3000,
+    });
+    await untilEqual(crowd, { CANCELLED: 3000 });
   });
 
   it('ends it also where the leader that knew of it has died', async () => {

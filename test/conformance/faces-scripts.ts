@@ -105,6 +105,24 @@ const CHANGES = scripts(
       expect(await inboxOf(hands)).to.deep.equal([['cancel', [1]]]);
     });
 
+    script(
+      'of what is in bulk the inbox shows the first, and a reader of it the rest',
+      async (hands) => {
+        for (const seq of [1, 2, 3]) await changes(hands.aside).tryCancel(seq);
+        for (const inboxId of [3, 1]) await hands.markBulk(inboxId);
+        const shown = (await reader(hands.one).inbox(10)).map((row) => [row.inboxId, row.isBulk]);
+        expect(shown).to.deep.equal([
+          [2, false],
+          [1, true],
+        ]);
+        const idsAfter = async (afterId: number, limit: number): Promise<readonly number[]> =>
+          (await reader(hands.one).bulk(afterId, limit)).flatMap(({ seqs }) => seqs);
+        expect(await idsAfter(0, 10)).to.deep.equal([1, 3]);
+        expect(await idsAfter(1, 10)).to.deep.equal([3]);
+        expect(await idsAfter(0, 1)).to.deep.equal([1]);
+      },
+    );
+
     script('of two that delete the same row of the inbox one waits', async (hands) => {
       const { one, two } = hands;
       for (const seq of [1, 2, 3]) await changes(hands.aside).tryCancel(seq);

@@ -159,6 +159,8 @@ export interface Hands {
   add(seqs: readonly number[], deps?: readonly number[]): Promise<void>;
   /** Changes a live row, or removes it. */
   alter(seq: number, change: LiveChange | 'remove'): Promise<void>;
+  /** Marks a row of the inbox as one that is applied beside the rest. */
+  markBulk(inboxId: number): Promise<void>;
   how(seq: number): Promise<Standing>;
   times(seq: number): Promise<Times>;
   tables(): Promise<Tables>;

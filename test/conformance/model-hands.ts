@@ -211,6 +211,10 @@ export class ModelHands implements Hands {
     await this.aside.run('hand.alter', [seq, change]);
   }
 
+  async markBulk(inboxId: number): Promise<void> {
+    await this.aside.run('hand.mark-bulk', [inboxId]);
+  }
+
   how(seq: number): Promise<Standing> {
     return Promise.resolve(standingOf(this.server.data, seq));
   }

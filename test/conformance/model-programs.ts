@@ -74,6 +74,13 @@ export const HAND_PROGRAMS: Programs = {
     }
   },
 
+  *'hand.mark-bulk'({ transaction, data }, [inboxId]) {
+    const keys = [inboxId as number];
+    const [row] = yield* transaction.lockWhere(data.inbox, keys, () => true, 'update');
+    if (row !== undefined) transaction.put(data.inbox, row.inboxId, { ...row, bulk: true });
+    return [];
+  },
+
   *'hand.hold-live'({ transaction, data }, [seq]) {
     yield* transaction.lockWhere(data.live, [seq as number], () => true, 'update');
     return [];

@@ -118,6 +118,10 @@ export class RealHands implements Hands {
     ]);
   }
 
+  async markBulk(inboxId: number): Promise<void> {
+    await this.aside.sql('update skein.inbox set bulk = true where inbox_id = $1', [inboxId]);
+  }
+
   async how(seq: number): Promise<Standing> {
     const [row] = await this.aside.sql<{ standing: string }>(STANDING, [seq]);
     return JSON.parse(row?.standing ?? 'null') as Standing;

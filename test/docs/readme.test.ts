@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import path from 'node:path';
+import { bulkEndpoints } from '../../node/api/bulk.ts';
 import { clusterEndpoints } from '../../node/api/cluster.ts';
 import type { Endpoint } from '../../node/api/endpoint.ts';
 import { scheduleEndpoints } from '../../node/api/schedules.ts';
@@ -62,6 +63,7 @@ describe('the README says what the code says', () => {
   it('of the calls', () => {
     const endpoints: readonly Endpoint[] = [
       ...submitEndpoints({} as never),
+      ...bulkEndpoints({} as never),
       ...taskEndpoints({} as never),
       ...workflowEndpoints({} as never),
       ...typeEndpoints({} as never),

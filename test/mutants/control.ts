@@ -8,6 +8,32 @@ const STATEMENTS = 'test/rules/statements-leader.test.ts';
 
 export const CONTROLS: readonly Mutant[] = [
   {
+    name: 'bulk-in-one-round',
+    rule: 'rule 11',
+    file: 'node/leader/inbox.ts',
+    find: 'await this.applyCancels(cancels, BULK_CANCELS_MAX);',
+    replace: 'await this.applyCancels(cancels, Infinity);',
+    killedBy: [
+      {
+        test: 'test/leader/inbox.test.ts',
+        grep: 'applies what names very many tasks beside the rest, a few hundred at a time',
+      },
+    ],
+  },
+  {
+    name: 'filter-of-nothing-is-everything',
+    rule: 'bulk',
+    file: 'node/api/bulk.ts',
+    find: 'if (!hasFilter && all !== true) {',
+    replace: 'if (!hasFilter && all === false) {',
+    killedBy: [
+      {
+        test: 'test/api/bulk.test.ts',
+        grep: 'refuse a filter that names nothing, or what can have no such task',
+      },
+    ],
+  },
+  {
     name: 'expiry-of-a-held-task',
     rule: 'rule 4',
     file: WRITER,

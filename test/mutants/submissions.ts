@@ -179,11 +179,11 @@ export const SUBMITS: readonly Mutant[] = [
     name: 'inbox-watermark',
     rule: 'rule 2',
     file: INBOX,
-    find: `const rows = await this.persist('inbox', () => reader.inbox(ROWS_MAX));`,
+    find: `const found = await this.persist('inbox', () => reader.inbox(ROWS_MAX));`,
     replace: `const memory = this.deps as { mark?: number };
-    const found = await this.persist('inbox', () => reader.inbox(ROWS_MAX));
-    const rows = found.filter(({ inboxId }) => inboxId > (memory.mark ?? 0));
-    memory.mark = Math.max(memory.mark ?? 0, ...rows.map(({ inboxId }) => inboxId));`,
+    const all = await this.persist('inbox', () => reader.inbox(ROWS_MAX));
+    const found = all.filter(({ inboxId }) => inboxId > (memory.mark ?? 0));
+    memory.mark = Math.max(memory.mark ?? 0, ...found.map(({ inboxId }) => inboxId));`,
     killedBy: [
       {
         test: 'test/leader/inbox.test.ts',
@@ -196,14 +196,14 @@ export const SUBMITS: readonly Mutant[] = [
     rule: 'rule 2',
     file: INBOX,
     find: `    await this.applySubmitted(rows);
-    await this.applyCancels(rows);
+    await this.applyCancels(rows, CANCELS_MAX);
     await this.applyRetries(rows);
     const inboxIds = rows.map((row) => row.inboxId);
     await this.persist('inbox_delete', () => writer.deleteInboxMany(inboxIds));`,
     replace: `    const inboxIds = rows.map((row) => row.inboxId);
     await this.persist('inbox_delete', () => writer.deleteInboxMany(inboxIds));
     await this.applySubmitted(rows);
-    await this.applyCancels(rows);
+    await this.applyCancels(rows, CANCELS_MAX);
     await this.applyRetries(rows);`,
     why: 'A leader that dies in between takes what was asked with it.',
     killedBy: [

@@ -98,7 +98,9 @@ describe('rule 11: what users ask in bulk is done in portions', () => {
     const controller = new AbortController();
     const mailbox = new Mailbox(systemClock);
     const seqs = Array.from({ length: 2500 }, (_, at) => at + 1);
-    let inbox: InboxRow[] = [{ inboxId: 1, kind: 'cancel', firstSeq: 1, lastSeq: 2500, seqs }];
+    let inbox: InboxRow[] = [
+      { inboxId: 1, kind: 'cancel', firstSeq: 1, lastSeq: 2500, isBulk: false, seqs },
+    ];
     const reader = { inbox: () => Promise.resolve(inbox) };
     const writer = {
       deleteInboxMany: () => {

@@ -77,10 +77,10 @@ export class ModelDatabase {
   }
 
   /** A row of the inbox: the tasks of a submit, or those that a user asks something of. */
-  ask(kind: InboxRow['kind'], seqs: readonly number[]): void {
+  ask(kind: InboxRow['kind'], seqs: readonly number[], isBulk = false): void {
     const inboxId = (this.lastInboxId += 1);
     const range = { firstSeq: Math.min(...seqs), lastSeq: Math.max(...seqs) };
-    this.inbox.push({ inboxId, kind, ...range, seqs });
+    this.inbox.push({ inboxId, kind, ...range, seqs, isBulk });
   }
 
   verdict(task: ModelTask): TriggerVerdict {
@@ -171,7 +171,12 @@ export class ModelDatabase {
         endedLeaseSeqs: ended.map((task) => task.leaseSeq),
       };
     },
-    inbox: (limit) => this.inbox.slice(0, limit),
+    inbox: (limit) => [
+      ...this.inbox.filter(({ isBulk }) => !isBulk).slice(0, limit),
+      ...this.inbox.filter(({ isBulk }) => isBulk).slice(0, 1),
+    ],
+    bulk: (afterId, limit) =>
+      this.inbox.filter(({ isBulk, inboxId }) => isBulk && inboxId > afterId).slice(0, limit),
     clockMs: () => this.nowMs,
     nodes: (alsoIds) =>
       [...this.nodes.values()]

@@ -191,7 +191,10 @@ function* tell(
   seqs: readonly number[],
 ): Steps<void> {
   const inboxId = data.next('inbox');
-  yield* transaction.insert(data.inbox, inboxId, { inboxId, kind, firstSeq, lastSeq, seqs });
+  yield* transaction.insert(data.inbox, inboxId, {
+    ...{ inboxId, kind, firstSeq, lastSeq, seqs },
+    bulk: false,
+  });
 }
 
 /** The statements of node/store/lock-session.ts. */

@@ -1,4 +1,4 @@
-import { bySeq, numbersOf, type LiveRow } from './schema.ts';
+import { bySeq, numbersOf, type InboxRow, type LiveRow } from './schema.ts';
 import type { Programs, Row } from './statement.ts';
 import { STEP } from './transaction.ts';
 
@@ -61,11 +61,21 @@ export const GRAPH_READER: Programs = {
   },
 
   *'graph-reader.inbox'({ transaction, data }, [limit]) {
+    const prompt = transaction
+      .scan(data.inbox, ({ bulk }) => !bulk)
+      .sort(byInboxId)
+      .slice(0, limit as number);
+    const bulk = transaction.scan(data.inbox, (row) => row.bulk).sort(byInboxId);
+    const first = bulk.slice(0, 1).map((row) => ({ ...row, seqs: [] }));
+    return [...prompt, ...first].map(inboxColumns);
+  },
+
+  *'graph-reader.bulk'({ transaction, data }, [afterId, limit]) {
     return transaction
-      .scan(data.inbox, () => true)
-      .sort((a, b) => a.inboxId - b.inboxId)
+      .scan(data.inbox, ({ bulk, inboxId }) => bulk && inboxId > (afterId as number))
+      .sort(byInboxId)
       .slice(0, limit as number)
-      .map((row) => [row.inboxId, row.kind, row.firstSeq, row.lastSeq, row.seqs]);
+      .map(inboxColumns);
   },
 
   *'graph-reader.clock'({ data }) {
@@ -116,6 +126,14 @@ export const GRAPH_READER: Programs = {
       });
   },
 };
+
+function byInboxId(a: InboxRow, b: InboxRow): number {
+  return a.inboxId - b.inboxId;
+}
+
+function inboxColumns(row: InboxRow): Row {
+  return [row.inboxId, row.kind, row.firstSeq, row.lastSeq, row.seqs, row.bulk];
+}
 
 function liveColumns(row: LiveRow): Row {
   return [

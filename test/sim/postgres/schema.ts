@@ -70,6 +70,7 @@ export interface InboxRow {
   readonly firstSeq: number;
   readonly lastSeq: number;
   readonly seqs: readonly number[];
+  readonly bulk: boolean;
 }
 
 export interface NodeRow {
