@@ -40,7 +40,7 @@ export function isProvenDead(other: ProcessIdentity, own: ProcessIdentity): bool
  * of the caller and -1 is everybody, so a number that no child can have names nobody.
  */
 export function killGroup(group: number): boolean {
-  if (!Number.isSafeInteger(group) || group <= 1) return true;
+  if (!isGroup(group)) return true;
   try {
     process.kill(-group, 'SIGKILL');
     return false;
@@ -50,22 +50,58 @@ export function killGroup(group: number): boolean {
 }
 
 /**
- * The same for the group of a node that is gone: true as soon as nothing of it runs, also while nobody
- * has collected the dead, because in a container there may be nobody who ever does.
+ * What a process and all that it starts carry in their environment: the number of their group. A command
+ * may well leave its group (`timeout` makes one of its own, a shell with job control one for each job) and
+ * even its session (`setsid`), and nobody would find it again.
+ */
+export const GROUP_VARIABLE = 'SKEIN_GROUP';
+
+/**
+ * The same for a group whose leader is gone, and for what has left it: true as soon as nothing of it runs,
+ * also while nobody has collected the dead, because in a container there may be nobody who ever does.
  */
 export function killOrphanGroup(group: number): boolean {
-  return killGroup(group) || readOr(false, () => !hasLiving(group));
+  const isEmpty = killGroup(group);
+  if (!isGroup(group)) return true;
+  return readOr(isEmpty, () => killMembers(group, () => true));
 }
 
-/** Looks at every process of this machine; throws where one cannot be read. */
-function hasLiving(group: number): boolean {
+/**
+ * What has left the group of this very process, which leads it: before an answer that is followed by the
+ * end of the group, and before that end where nobody else may be there to look.
+ */
+export function killOwnStrays(): void {
+  const group = process.pid;
+  const isStray = (fields: readonly string[]): boolean => Number(fields[GROUP_FIELD]) !== group;
+  for (let round = 0; round < STRAY_ROUNDS_MAX; round++) {
+    if (readOr(true, () => killMembers(group, isStray))) return;
+  }
+}
+
+/** Looks at every process of this machine; true if none is left to kill. Throws where one cannot be read. */
+function killMembers(group: number, isMeant: (fields: readonly string[]) => boolean): boolean {
+  let isNone = true;
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;
     const fields = statOf(Number(name));
-    if (fields === undefined || isDead(fields)) continue;
-    if (Number(fields[GROUP_FIELD]) === group) return true;
+    if (fields === undefined || isDead(fields) || !isMeant(fields)) continue;
+    if (!isMember(Number(name), fields, group)) continue;
+    isNone = false;
+    try {
+      process.kill(Number(name), 'SIGKILL');
+    } catch {
+      // It has ended meanwhile, or is another user's: the next look tells.
+    }
   }
-  return false;
+  return isNone;
+}
+
+/** By its group, its session, or what it has inherited; only the last survives a `setsid`. */
+function isMember(pid: number, fields: readonly string[], group: number): boolean {
+  if (Number(fields[GROUP_FIELD]) === group || Number(fields[SESSION_FIELD]) === group) return true;
+  // That of another user cannot be read: it is none of ours.
+  const environment = readOr('', () => readFileSync(`/proc/${String(pid)}/environ`, 'latin1'));
+  return `\0${environment}`.includes(`\0${GROUP_VARIABLE}=${String(group)}\0`);
 }
 
 /** The start of a living process, undefined for one that is gone or a zombie; throws if unknown. */
@@ -78,7 +114,15 @@ function isDead(fields: readonly string[]): boolean {
   return fields[0] === 'Z' || fields[0] === 'X';
 }
 
+function isGroup(group: number): boolean {
+  return Number.isSafeInteger(group) && group > 1;
+}
+
+/** What forks faster than it is killed is left to the end of its lease. */
+const STRAY_ROUNDS_MAX = 5;
+
 const GROUP_FIELD = 2;
+const SESSION_FIELD = 3;
 const START_FIELD = 19;
 
 /** The fields of a process from its state on, undefined for one that is gone; throws if unknown. */

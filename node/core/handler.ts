@@ -10,6 +10,9 @@ export interface TaskInput {
   readonly durationMs: number | null;
 }
 
+/** The types that are Skein's own, also on nodes that have one of them switched off. */
+export const BUILT_IN_TYPES: readonly string[] = ['http', 'noop', 'shell', 'sleep'];
+
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /** Lines of one attempt: each is cut at 8 KiB, and of an attempt 1 MiB is kept. */
@@ -43,6 +46,8 @@ export interface HandlerContext {
 
 export interface Handler {
   readonly type: string;
+  /** `process`: each of its tasks has a process of its own; else only after a lost lease. */
+  readonly isolation?: 'process';
   /**
    * Its answer, or what its promise resolves to, is the task's result (JSON, 256 KiB at most); a throw
    * fails the attempt. An error that says `retryable: false` fails the task, as `FatalError` does.

@@ -2,6 +2,7 @@ import type { Handler } from '../core/handler.ts';
 import { createAddressGuard } from './address-guard.ts';
 import { createHttp } from './http.ts';
 import { noop } from './noop.ts';
+import { shell } from './shell.ts';
 import { sleep } from './sleep.ts';
 
 /** The handlers that need no setting. */
@@ -14,6 +15,7 @@ export interface BuiltInSettings {
 }
 
 /** All that a node of these settings has. */
-export function builtInsOf({ httpAllow }: BuiltInSettings): readonly Handler[] {
-  return [...builtInHandlers, createHttp({ guard: createAddressGuard(httpAllow) })];
+export function builtInsOf({ httpAllow, allowShell }: BuiltInSettings): readonly Handler[] {
+  const http = createHttp({ guard: createAddressGuard(httpAllow) });
+  return [...builtInHandlers, http, ...(allowShell ? [shell] : [])];
 }

@@ -1,3 +1,4 @@
+import { BUILT_IN_TYPES } from '../core/handler.ts';
 import { numbers, type Statement, type Statements } from './pipeline.ts';
 
 /**
@@ -14,7 +15,7 @@ values ($1, $2, clock_timestamp() + $3 * interval '1 millisecond', $4, $5, $6, $
 returning node_id`,
 };
 
-/** Types that this node handles: from now on they are never simulated. */
+/** Types that this node handles, and those of our own: from now on they are never simulated. */
 const HANDLE_TYPES: Statement = {
   name: 'node-registry.handleTypes',
   text: `
@@ -92,7 +93,7 @@ export class NodeRegistry {
 
   /** Writes the types first, so that whoever sees the node sees them as handled. */
   async register(facts: NodeFacts, leaseMs: number): Promise<number> {
-    await this.pipeline.query(HANDLE_TYPES, [facts.types]);
+    await this.pipeline.query(HANDLE_TYPES, [[...new Set([...facts.types, ...BUILT_IN_TYPES])]]);
     const [row] = await this.pipeline.query(REGISTER, [
       facts.incarnation,
       facts.name,

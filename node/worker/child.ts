@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
-import { killGroup } from '../base/process-identity.ts';
+import { GROUP_VARIABLE, killGroup, killOwnStrays } from '../base/process-identity.ts';
 import { FatalError, type Handler } from '../core/handler.ts';
 import { Halt } from './halt.ts';
 import { WORD_FD, type FromChild, type ToChild } from './isolate.ts';
@@ -25,15 +25,14 @@ export function runChild(handlers: readonly Handler[], entry: URL): void {
     watchNode(workerData as number);
     return;
   }
+  process.env[GROUP_VARIABLE] = String(process.pid);
   const watcher = new Worker(entry, { workerData: Number(process.argv[2]) });
   const isWatched = new Promise<void>((resolve) => {
     watcher.once('message', () => {
       resolve();
     });
   });
-  watcher.on('error', () => {
-    process.exit(1);
-  });
+  watcher.on('error', endWhole);
   const halt = new Halt();
   let context: RemoteContext | undefined;
   process.on('message', (message: ToChild) => {
@@ -55,9 +54,8 @@ export function runChild(handlers: readonly Handler[], entry: URL): void {
       }
     }
   });
-  process.on('disconnect', () => {
-    process.exit(1);
-  });
+  // An exit of its own would leave to nobody what it has started.
+  process.on('disconnect', endWhole);
 }
 
 const LINE = {
@@ -67,14 +65,17 @@ const LINE = {
   askResults: (): void => void tell({ kind: 'ask-results' }),
 };
 
+/** This process, its group, and what has left the group. */
+function endWhole(): void {
+  killOwnStrays();
+  killGroup(process.pid);
+}
+
 function watchNode(firstDeadlineMs: number): void {
-  const end = (): void => {
-    killGroup(process.pid);
-  };
   let cancel: () => void = () => undefined;
   const liveUntil = (deadlineMs: number): void => {
     cancel();
-    cancel = systemClock.after(Math.max(0, deadlineMs - systemClock.monotonicMs()), end);
+    cancel = systemClock.after(Math.max(0, deadlineMs - systemClock.monotonicMs()), endWhole);
   };
   liveUntil(firstDeadlineMs);
   const pipe = new Socket({ fd: WORD_FD, readable: true, writable: false });
@@ -86,8 +87,8 @@ function watchNode(firstDeadlineMs: number): void {
     const last = words.pop();
     if (last !== undefined) liveUntil(Number(last));
   });
-  pipe.on('error', end);
-  pipe.on('close', end);
+  pipe.on('error', endWhole);
+  pipe.on('close', endWhole);
   parentPort?.postMessage('watching');
 }
 
@@ -101,7 +102,9 @@ async function answer(
   halt: Halt,
 ): Promise<void> {
   await tell({ kind: 'begun' });
-  await tell(await replyOf(handlers, context, halt));
+  const reply = await replyOf(handlers, context, halt);
+  killOwnStrays();
+  await tell(reply);
 }
 
 /** Resolves when it is written, so that a handler which spins holds no word of it back. */

@@ -70,7 +70,7 @@ export class Executor {
         return this.simulate(work, halt);
       });
     }
-    if (run.losses > 0) {
+    if (run.losses > 0 || handler.isolation === 'process') {
       return this.executeSlowly(run, (onBegun) =>
         this.deps.isolation.run(run, new RunContext(run, this.deps), onBegun),
       );

@@ -119,9 +119,14 @@ export class ChildIsolation implements Isolation {
     answer.catch(() => undefined);
     const group = child.pid;
     if (group === undefined) return answer;
+    let hasAnswered = false;
+    child.on('message', ({ kind }: FromChild) => {
+      hasAnswered ||= kind === 'completed' || kind === 'thrown';
+    });
     child.once('exit', () => {
       words.stop();
-      this.ledger.remove(group);
+      if (hasAnswered) this.ledger.remove(group);
+      else void this.bury(group);
     });
     words.start(child.stdio[WORD_FD] as unknown as NodeJS.WritableStream);
     const onAbort = (): void => {
@@ -141,6 +146,19 @@ export class ChildIsolation implements Isolation {
       signal.removeEventListener('abort', onAbort);
       killGroup(group);
     }
+  }
+
+  /**
+   * Nothing of a group may outlive its child, nor what has left the group: a child that answers has seen to
+   * that, one that was killed could not. Until nothing runs the row names the group. Never rejects.
+   */
+  private async bury(group: number): Promise<void> {
+    const { clock } = this.deps;
+    const untilMs = clock.monotonicMs() + VANISH_MS;
+    while (!killOrphanGroup(group) && clock.monotonicMs() < untilMs) {
+      await clock.sleep(VANISH_LOOK_MS);
+    }
+    this.ledger.remove(group);
   }
 
   private fork(): { readonly child: ChildProcess; readonly words: Words } {

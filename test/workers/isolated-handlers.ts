@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { Cancel, FatalError, Snooze, type Handler } from '../../node/core/handler.ts';
+import { shell } from '../../node/handlers/shell.ts';
 
 /**
  * Handlers that run in processes of their own. Each calls the port in its payload first and keeps the
@@ -29,6 +30,7 @@ function spin(): never {
 }
 
 export const isolatedHandlers: readonly Handler[] = [
+  shell,
   {
     type: 'who',
     run: (_task, { attempt, fencingToken }) =>
