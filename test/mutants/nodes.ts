@@ -129,8 +129,8 @@ export const NODES: readonly Mutant[] = [
     name: 'lost-task-runs-in-the-node',
     rule: 'rule 17',
     file: EXECUTOR,
-    find: 'if (run.losses > 0) {',
-    replace: 'if (run.losses > 1000) {',
+    find: 'if (run.losses > 0 || ',
+    replace: 'if (run.losses > 1000 || ',
     killedBy: [
       {
         test: 'test/workers/isolation.test.ts',
@@ -225,13 +225,39 @@ export const NODES: readonly Mutant[] = [
     name: 'child-outlives-its-node',
     rule: 'rule 7',
     file: 'node/worker/child.ts',
-    find: `  pipe.on('error', end);
-  pipe.on('close', end);`,
+    find: `  pipe.on('error', endWhole);
+  pipe.on('close', endWhole);`,
     replace: `  pipe.on('error', () => undefined);`,
     killedBy: [
       {
         test: 'test/workers/isolation.test.ts',
         grep: 'ends itself, and its children, when its node is killed',
+      },
+    ],
+  },
+  {
+    name: 'command-outlives-its-node',
+    rule: 'rule 7',
+    file: 'node/worker/child.ts',
+    find: `process.on('disconnect', endWhole);`,
+    replace: `process.on('disconnect', () => process.exit(1));`,
+    killedBy: [
+      {
+        test: 'test/handlers/shell.test.ts',
+        grep: 'dies with its node, and with it all that it has started',
+      },
+    ],
+  },
+  {
+    name: 'command-leaves-its-session',
+    rule: 'rule 7',
+    file: 'node/base/process-identity.ts',
+    find: `\`\\0\${environment}\`.includes(\`\\0\${GROUP_VARIABLE}=\${String(group)}\\0\`)`,
+    replace: 'environment.length < 0',
+    killedBy: [
+      {
+        test: 'test/handlers/shell.test.ts',
+        grep: 'is killed with all that it has started, when it heeds no signal',
       },
     ],
   },
