@@ -107,6 +107,19 @@ export interface TypeView {
   readonly nodes: readonly string[];
 }
 
+export interface ScheduleView {
+  readonly id: string;
+  readonly cron?: string;
+  readonly timezone?: string;
+  readonly every_ms?: number;
+  readonly paused: boolean;
+  readonly next_fires: readonly string[];
+  readonly last_fire_at: string | null;
+  readonly last_run: { readonly id: string; readonly status: string | null } | null;
+  readonly counts: { readonly fired: number; readonly skipped: number; readonly missed: number };
+  readonly problem: { readonly message: string; readonly at: string } | null;
+}
+
 export interface ListFilter {
   readonly status?: TaskStatus;
   readonly type?: string;
@@ -146,6 +159,12 @@ export interface ClientPort {
   cancelTasks(filter: BulkFilter): Promise<{ readonly count: number }>;
   retryTasks(filter: BulkFilter): Promise<{ readonly count: number }>;
   cluster(): Promise<ClusterView>;
+  putSchedule(id: string, schedule: object): Promise<ScheduleView>;
+  getSchedule(id: string): Promise<ScheduleView>;
+  listSchedules(): AsyncIterable<ScheduleView>;
+  deleteSchedule(id: string): Promise<object>;
+  pauseSchedule(id: string, isPaused: boolean): Promise<ScheduleView>;
+  runSchedule(id: string, at?: string): Promise<Answered>;
   listTypes(): AsyncIterable<TypeView>;
   patchType(
     type: string,

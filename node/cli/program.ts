@@ -9,6 +9,7 @@ import {
   addListCommand,
   addWatchCommand,
 } from './read-commands.ts';
+import { addScheduleCommands } from './schedule-commands.ts';
 import { addSubmitCommand } from './submit-command.ts';
 import { addTypeCommands } from './type-commands.ts';
 
@@ -51,6 +52,7 @@ export function buildProgram(deps: CliDeps, exit: (code: number) => void): Comma
   addWatchCommand(program, deps, exit);
   addChangeCommands(program, deps);
   addTypeCommands(program, deps);
+  addScheduleCommands(program, deps);
   addClusterCommand(program, deps);
   return program;
 }

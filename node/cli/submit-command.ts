@@ -136,7 +136,7 @@ function maybeTask(line: string): Readonly<Record<string, unknown>> | undefined 
   }
 }
 
-function sourceOf(file: string, deps: CliDeps): Source {
+export function sourceOf(file: string, deps: CliDeps): Source {
   if (file === '-') return { name: 'stdin', chunks: deps.stdin };
   return { name: file, chunks: chunksOf(file) };
 }

@@ -1,5 +1,13 @@
 import type { TaskStatus } from '../core/task.ts';
-import type { ClusterView, Counts, TaskLine, TaskView, TypeView, WorkflowView } from './ports.ts';
+import type {
+  ClusterView,
+  Counts,
+  ScheduleView,
+  TaskLine,
+  TaskView,
+  TypeView,
+  WorkflowView,
+} from './ports.ts';
 import type { Column } from './table.ts';
 import { Table } from './table.ts';
 import { oneLine } from './terminal.ts';
@@ -41,6 +49,35 @@ const TASK_COLUMNS: readonly Column<TaskLine>[] = [
   { title: 'NODE', cell: ({ node }) => node ?? '–' },
   { title: 'CREATED', cell: ({ created_at }) => created_at },
   { title: 'RAN', cell: (task) => ranFor(task) ?? '–', isRight: true },
+  { title: 'ID', cell: ({ id }) => id },
+];
+
+export function scheduleTable(paint: Paint): Table<ScheduleView> {
+  return new Table<ScheduleView>(SCHEDULE_COLUMNS, paint);
+}
+
+const SCHEDULE_COLUMNS: readonly Column<ScheduleView>[] = [
+  {
+    title: 'WHEN',
+    cell: ({ cron, timezone, every_ms: everyMs }) =>
+      everyMs === undefined ? `${cron ?? ''} ${timezone ?? ''}` : `every ${spokenTime(everyMs)}`,
+  },
+  {
+    title: 'NEXT',
+    cell: ({ paused, next_fires: [next] }) => (paused ? 'paused' : (next ?? '–')),
+    paint: ({ paused }, text, paint) => (paused ? paint('yellow', text) : text),
+  },
+  { title: 'LAST', cell: ({ last_fire_at: last }) => last ?? '–' },
+  {
+    title: 'STATUS',
+    cell: ({ last_run: run }) => run?.status ?? '–',
+    paint: ({ last_run: last }, text, paint) =>
+      Object.hasOwn(COLOURS, last?.status ?? '')
+        ? statusText(last?.status as TaskStatus, paint, text)
+        : text,
+  },
+  { title: 'FIRED', cell: ({ counts }) => String(counts.fired), isRight: true },
+  { title: 'NOT', cell: ({ counts }) => String(counts.skipped + counts.missed), isRight: true },
   { title: 'ID', cell: ({ id }) => id },
 ];
 

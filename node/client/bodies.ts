@@ -136,6 +136,37 @@ export interface TypePatchBody {
   readonly max_running?: number | null;
 }
 
+/** By cron in a time zone, or every so often counted from an anchor. */
+export interface NewSchedule {
+  readonly cron?: string;
+  readonly timezone?: string;
+  readonly every_ms?: number;
+  readonly anchor?: string;
+  readonly starts_at?: string | null;
+  readonly ends_at?: string | null;
+  readonly catch_up?: 'none' | 'last' | 'all';
+  readonly overlap?: 'allow' | 'skip' | 'buffer_one' | 'cancel_running';
+  readonly paused?: boolean;
+  /** One of the two, without an id. */
+  readonly task?: NewTask;
+  readonly workflow?: NewWorkflow;
+}
+
+export interface ScheduleBody extends NewSchedule {
+  readonly id: string;
+  readonly paused: boolean;
+  /** The next five. */
+  readonly next_fires: readonly string[];
+  /** A fire that waits for the end of a run. */
+  readonly held_fire_at: string | null;
+  readonly last_fire_at: string | null;
+  readonly last_run: { readonly id: string; readonly status: string | null } | null;
+  readonly counts: { readonly fired: number; readonly skipped: number; readonly missed: number };
+  readonly problem: { readonly message: string; readonly at: string } | null;
+  readonly created_at: string;
+  readonly updated_at: string;
+}
+
 export interface TaskPatchBody {
   readonly priority?: number;
   readonly payload?: unknown;

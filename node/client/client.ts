@@ -5,8 +5,10 @@ import type {
   BulkFilter,
   ClusterBody,
   GraphBody,
+  NewSchedule,
   NewTask,
   NewWorkflow,
+  ScheduleBody,
   TaskBody,
   TaskFilter,
   TaskPatchBody,
@@ -235,6 +237,48 @@ export class SkeinClient {
     return (await this.send('PATCH', `/types/${encodeURIComponent(type)}`, patch)).body as TypeBody;
   }
 
+  /** Stores it, or puts it in the place of another; the same again changes nothing. */
+  async putSchedule(id: string, schedule: NewSchedule): Promise<ScheduleBody> {
+    return (await this.send('PUT', schedulePath(id), schedule)).body as ScheduleBody;
+  }
+
+  async getSchedule(id: string): Promise<ScheduleBody> {
+    return (await this.get(schedulePath(id))).body as ScheduleBody;
+  }
+
+  /** Newest first. Pages are fetched as they are needed. */
+  listSchedules(): AsyncGenerator<ScheduleBody, void, undefined> {
+    return this.pages<ScheduleBody>('/schedules', {});
+  }
+
+  /** Its runs stay. Of a schedule that is gone already it is the same answer only in a second try. */
+  async deleteSchedule(id: string): Promise<{ readonly id: string; readonly deleted: boolean }> {
+    try {
+      const { body } = await this.send('DELETE', schedulePath(id), undefined);
+      return body as { id: string; deleted: boolean };
+    } catch (error) {
+      if (!(error instanceof ClientError) || !error.isRepeated || error.status !== 404) throw error;
+      return { id, deleted: true };
+    }
+  }
+
+  async pauseSchedule(id: string, isPaused: boolean): Promise<ScheduleBody> {
+    const what = isPaused ? 'pause' : 'resume';
+    return (await this.post(`${schedulePath(id)}/${what}`)) as ScheduleBody;
+  }
+
+  /** A run at once, for the fire of that time, by default now: so that a second try finds the first. */
+  async runSchedule(id: string, at = new Date().toISOString()): Promise<Submitted> {
+    const path = `${schedulePath(id)}/run?at=${encodeURIComponent(at)}`;
+    try {
+      return (await this.post(path)) as Submitted;
+    } catch (error) {
+      const existing = existingOf(error);
+      if (!isRepeatedConflict(error) || existing === undefined) throw error;
+      return { id: String(existing['id']), status: 'QUEUED' };
+    }
+  }
+
   /** A conflict after a try without an answer is none, where that try explains what is there now. */
   private async change(path: string, outcomes: readonly string[]): Promise<Submitted> {
     try {
@@ -279,6 +323,10 @@ export class SkeinClient {
     const contentType = 'application/json';
     return this.transport.send({ ...call, contentType, body: JSON.stringify(body) });
   }
+}
+
+function schedulePath(id: string): string {
+  return `/schedules/${encodeURIComponent(id)}`;
 }
 
 function problemOf(error: unknown): Readonly<Record<string, unknown>> | undefined {

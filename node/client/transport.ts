@@ -7,7 +7,7 @@ import { ClientError, isBusy, refusalOf } from './client-error.ts';
  * than once: a later answer then says so, by `isRepeated` of a refusal.
  */
 export interface Call {
-  readonly method: 'GET' | 'POST' | 'PATCH';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Begins with a slash. */
   readonly path: string;
   readonly contentType?: string;

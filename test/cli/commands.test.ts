@@ -63,7 +63,7 @@ describe('the command line', () => {
     it('shows help on stdout with 0 when it is asked for, else on stderr with 2', async () => {
       const asked = await skein(['--help']);
       expect(asked).to.include({ code: 0, err: '' });
-      for (const name of 'node submit get list watch cancel retry types pause resume limit cluster'.split(
+      for (const name of 'node submit get list watch cancel retry types pause resume limit schedule cluster'.split(
         ' ',
       )) {
         expect(asked.out).to.match(new RegExp(`^  ${name} `, 'm'));
