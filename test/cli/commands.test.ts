@@ -63,9 +63,9 @@ describe('the command line', () => {
     it('shows help on stdout with 0 when it is asked for, else on stderr with 2', async () => {
       const asked = await skein(['--help']);
       expect(asked).to.include({ code: 0, err: '' });
-      for (const name of 'node submit get list watch cancel retry types pause resume limit schedule cluster'.split(
-        ' ',
-      )) {
+      const names =
+        'node submit get list watch cancel retry types pause resume limit schedule cluster';
+      for (const name of names.split(' ')) {
         expect(asked.out).to.match(new RegExp(`^  ${name} `, 'm'));
       }
       expect(await skein([])).to.include({ code: 2, out: '' });
