@@ -32,6 +32,10 @@ export interface Config {
   readonly allowShell: boolean;
   /** What this node has, `key=value`, sorted: tasks may ask for it. */
   readonly labels: readonly string[];
+  /** The folder of the users' handlers; null: none. */
+  readonly handlersDir: string | null;
+  /** What a user's handler may hold, MiB. */
+  readonly handlerMemoryMb: number;
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
   readonly logFormat: 'pretty' | 'json';
   readonly timings: Timings;
@@ -119,6 +123,14 @@ export const SETTINGS: readonly Setting[] = [
     'none',
     'what this node has; a task that asks for labels runs where they all are',
   ),
+  setting('handlers', '--handlers', 'DIR', 'none', 'a folder of handlers, one module a type'),
+  setting(
+    'handlerMemoryMb',
+    '--handler-memory-mb',
+    'MB',
+    '512',
+    'memory of each handler that runs: beyond it, its task fails',
+  ),
   setting('logLevel', '--log-level', 'LEVEL', 'info', 'error, warn, info or debug'),
   setting('logFormat', '--log-format', 'FORMAT', 'pretty on a terminal, else json', 'pretty, json'),
   setting('timings', '--timings', 'PROFILE', 'lan', 'lan, or wan (all four times longer)'),
@@ -201,6 +213,8 @@ const SCHEMA = z.object({
   httpAllow: allowList.default([]),
   allowShell: onOff.default(false),
   labels: labels.default([]),
+  handlers: z.string().min(1).optional(),
+  handlerMemoryMb: whole(16, 1_048_576).default(512),
   logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
   logFormat: z.enum(['pretty', 'json']).optional(),
   timings: z.enum(['lan', 'wan']).default('lan'),
@@ -227,7 +241,7 @@ export function parseConfig(source: ConfigSource): Config {
     }
     throw new ConfigError(faults);
   }
-  const { leaseMs, timings: profile, ...given } = parsed.data;
+  const { leaseMs, timings: profile, handlers, ...given } = parsed.data;
   const timings = timingsOf(profile, leaseMs);
   faults.push(
     ...faultsOf(timings).map((fault) => `${origins.get('leaseMs') ?? profile}: ${fault}`),
@@ -238,6 +252,7 @@ export function parseConfig(source: ConfigSource): Config {
     ...given,
     databaseUrl: given.databaseUrl ?? null,
     dataDir: path.resolve(given.dataDir ?? '.skein'),
+    handlersDir: handlers === undefined ? null : path.resolve(handlers),
     name: given.name ?? defaultName(),
     advertiseHttpUrl: given.advertiseHttpUrl?.replace(/\/$/, '') ?? null,
     advertiseGrpcAddress: given.advertiseGrpcAddress ?? null,

@@ -17,6 +17,7 @@ import type { Connection, LifeAnchor, Surroundings } from './surroundings.ts';
 import { Executor } from './worker/executor.ts';
 import { LogReports } from './worker/log-reports.ts';
 import type { WorkerMetricsPort } from './worker/ports.ts';
+import type { UserCode } from './worker/user-code.ts';
 import { Worker } from './worker/worker.ts';
 
 /**
@@ -34,6 +35,7 @@ export interface IncarnationDeps {
   readonly log: LogPort & { child(fields: Readonly<Record<string, unknown>>): LogPort };
   readonly metrics: IncarnationMetrics;
   readonly handlers: readonly Handler[];
+  readonly users?: UserCode | undefined;
   readonly addresses: { readonly httpUrl: string; readonly grpcAddress: string };
   readonly version: string;
   onEnded(seqs: readonly number[], codes: readonly number[]): void;
@@ -80,7 +82,7 @@ export class Incarnation {
 
   /** Registers a new incarnation and starts its roles. */
   static async begin(deps: IncarnationDeps): Promise<Incarnation> {
-    const { config, addresses, handlers, version, surroundings } = deps;
+    const { config, addresses, handlers, users, version, surroundings } = deps;
     let life: Incarnation | undefined;
     const anchor = surroundings.anchor?.(() => life?.leaveServer());
     const control = surroundings.connect('control', STATEMENT_MS, anchor);
@@ -92,7 +94,7 @@ export class Incarnation {
       incarnation: surroundings.newIncarnation(),
       name: config.name,
       slots: config.slots,
-      types: handlers.map(({ type }) => type),
+      types: [...handlers.map(({ type }) => type), ...(users?.types.keys() ?? [])],
       simulates: config.simulate,
       labels: config.labels,
       version,
@@ -250,22 +252,21 @@ export class Incarnation {
   }
 
   private createWorker(payloads: Connection, settles: readonly Connection[]): Worker {
-    const { config, log, metrics, handlers, surroundings } = this.deps;
+    const { config, log, metrics, handlers, users, surroundings } = this.deps;
     const { timings } = config;
     const shared = { clock: surroundings.clock, rng: surroundings.rng, log };
     const isolation = surroundings.isolate({
       ...shared,
-      graceMs: timings.killGraceMs,
-      wordMs: timings.renewMs,
+      ...{ slots: config.slots, graceMs: timings.killGraceMs, wordMs: timings.renewMs },
       leaseLeftMs: () => this.contact.leaseLeftMs,
       registerGroups: (groups) => this.registry.setProcessGroups(this.nodeId, groups),
     });
     const store = new LeaseStore(this.nodeId, payloads, settles);
     const executor = new Executor({
       ...shared,
-      reports: new LogReports(log),
-      results: (seq) => store.results(seq),
+      ...{ reports: new LogReports(log), results: (seq: number) => store.results(seq) },
       handlers: new Map(handlers.map((handler) => [handler.type, handler])),
+      users: users?.types,
       simulates: config.simulate,
       isolation,
     });

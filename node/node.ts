@@ -26,6 +26,8 @@ import { TaskReader } from './store/task-reader.ts';
 import { WorkflowReader } from './store/workflow-reader.ts';
 import { realSurroundings } from './surroundings.ts';
 import { VERSION } from './version.ts';
+import { loadHandlers } from './worker/load-handlers.ts';
+import type { UserCode } from './worker/user-code.ts';
 
 /**
  * A node, composed. Read `start` from top to bottom: it is the order in which the parts need each
@@ -71,13 +73,17 @@ const FAREWELL_MS = 1000;
 const SETTLE_MS = 4000;
 
 export async function startNode(config: Config, code = codeOf(config)): Promise<RunningNode> {
-  const { name } = config;
+  const { name, handlersDir } = config;
+  const users =
+    handlersDir === null
+      ? undefined
+      : await loadHandlers(handlersDir, code.childEntry, code.childSettings, systemClock);
   const log = createLogger({
     level: config.logLevel,
     format: config.logFormat,
     fields: { node: name },
   });
-  const node = new Node(config, log, code);
+  const node = new Node(config, log, code, users);
   try {
     await node.start();
   } catch (thrown) {
@@ -92,6 +98,7 @@ class Node implements RunningNode {
   private readonly config: Config;
   private readonly log: Logger;
   private readonly code: TaskCode;
+  private readonly users: UserCode | undefined;
   private readonly metrics = new Metrics();
   private readonly feed = new Feed(() => this.lives?.current?.contact);
   private readonly hasStopped: () => void;
@@ -107,10 +114,11 @@ class Node implements RunningNode {
   private databaseUrl = '';
   private stopping: Promise<void> | undefined;
 
-  constructor(config: Config, log: Logger, code: TaskCode) {
+  constructor(config: Config, log: Logger, code: TaskCode, users: UserCode | undefined) {
     this.config = config;
     this.log = log;
     this.code = code;
+    this.users = users;
     this.primary = new PrimaryWatch((from, to) => {
       log.warn('Another server of PostgreSQL is the primary now.', { from, to });
     });
@@ -153,7 +161,8 @@ class Node implements RunningNode {
     await this.lives.begin();
     this.probe.start();
     const { httpUrl: http_url, grpcAddress: grpc_address } = this.addresses;
-    log.info('The node is up.', { http_url, grpc_address, slots: config.slots });
+    const types = [...(this.users?.types.keys() ?? [])];
+    log.info('The node is up.', { http_url, grpc_address, slots: config.slots, types });
   }
 
   stop(hurry: AbortSignal = new AbortController().signal): Promise<void> {
@@ -270,7 +279,7 @@ class Node implements RunningNode {
   }
 
   private createLives(): Lives {
-    const { config, log, metrics, databaseUrl, feed, code, primary } = this;
+    const { config, log, metrics, databaseUrl, feed, code, primary, users } = this;
     const { name } = config;
     const { childEntry, childSettings } = code;
     return new Lives({
@@ -278,13 +287,15 @@ class Node implements RunningNode {
       log,
       metrics,
       surroundings: realSurroundings({
-        ...{ databaseUrl, name, log, childEntry, childSettings, primary },
+        ...{ databaseUrl, name, log, childEntry, childSettings, primary, users },
         schedules: { ...scheduleRendering(systemClock), metrics },
+        memoryMb: config.handlerMemoryMb,
         doubt: () => {
           this.probe?.doubt();
         },
       }),
       handlers: code.handlers,
+      users,
       addresses: this.addresses,
       version: VERSION,
       isStopping: () => this.stopping !== undefined,

@@ -3,6 +3,7 @@ import { toError } from './base/errors.ts';
 import { ConfigError, parseConfig, type Config } from './config.ts';
 import type { TaskCode } from './node.ts';
 import { createLogger } from './observe/log.ts';
+import { HandlersError } from './worker/user-code.ts';
 
 /** The process of a node: its settings, its last words, its signals, its exit code. */
 
@@ -64,6 +65,11 @@ export async function runNode(
     await node.finished;
     return 0;
   } catch (error) {
+    if (error instanceof HandlersError) {
+      for (const fault of error.faults) process.stderr.write(`skein: --handlers: ${fault}\n`);
+      await log.close();
+      return 2;
+    }
     await end('The node could not start.', error);
     return 1;
   } finally {

@@ -20,6 +20,8 @@ import { Anchor, type PrimaryWatch, type Servers } from './store/primary.ts';
 import { ScheduleFirer, type FirerDeps } from './store/schedule-firer.ts';
 import { ChildIsolation, type IsolationDeps } from './worker/isolate.ts';
 import type { Isolation } from './worker/run-context.ts';
+import type { UserCode } from './worker/user-code.ts';
+import { UserIsolation } from './worker/user-isolation.ts';
 
 /**
  * All that one life of a node meets outside itself: time and chance, its connections to PostgreSQL,
@@ -44,7 +46,9 @@ export interface Surroundings {
   /** What a leader fires schedules by; absent where there are none. */
   schedules?(servers?: Servers): LeaderSchedules;
   dial(options: DialOptions): LeaderStream;
-  isolate(deps: Omit<IsolationDeps, 'childEntry' | 'childSettings'>): Isolation;
+  isolate(
+    deps: Omit<IsolationDeps, 'childEntry' | 'childSettings'> & { readonly slots: number },
+  ): Isolation;
 }
 
 /** store/primary.ts says what it keeps apart. */
@@ -77,6 +81,9 @@ export interface RealDeps {
   readonly childEntry: URL;
   /** For that module, as JSON. */
   readonly childSettings?: unknown;
+  readonly users?: UserCode | undefined;
+  /** For each handler of a user that runs. */
+  readonly memoryMb?: number;
   /** Of the whole process: its lives and its REST are on the same server. */
   readonly primary: PrimaryWatch;
   /** How the body of a schedule becomes what is submitted; without it nothing fires here. */
@@ -94,6 +101,7 @@ const FIRE_STATEMENT_MS = 400;
 
 export function realSurroundings(deps: RealDeps): Surroundings {
   const { databaseUrl, name, log, childEntry, childSettings, primary } = deps;
+  const { users, memoryMb = 512 } = deps;
   const clock = systemClock;
   const identity = ownIdentity();
   return {
@@ -123,7 +131,10 @@ export function realSurroundings(deps: RealDeps): Surroundings {
     },
     ...(deps.schedules === undefined ? {} : schedulesOf(deps, deps.schedules)),
     dial: (options) => dialLeader({ ...options, clock, log }),
-    isolate: (isolation) => new ChildIsolation({ ...isolation, childEntry, childSettings }),
+    isolate: (isolation) =>
+      users === undefined
+        ? new ChildIsolation({ ...isolation, childEntry, childSettings })
+        : new UserIsolation({ ...isolation, childEntry, childSettings, users, memoryMb }),
   };
 }
 

@@ -1,9 +1,11 @@
-import { isMainThread } from 'node:worker_threads';
-import { builtInsOf, type BuiltInSettings } from './handlers/built-in.ts';
+import type { BuiltInSettings } from './handlers/built-in.ts';
 import { runChild, settingsOfChild } from './worker/child.ts';
 
-// The entry of a child process and of its dead-man thread, which has no settings and runs no task.
+// The entry of the processes that tasks run in, and of their threads.
 runChild(
-  isMainThread ? builtInsOf(settingsOfChild() as BuiltInSettings) : [],
+  async () => {
+    const { builtInsOf } = await import('./handlers/built-in.ts');
+    return builtInsOf(settingsOfChild() as BuiltInSettings);
+  },
   new URL(import.meta.url),
 );

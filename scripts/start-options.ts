@@ -23,6 +23,7 @@ const FLAGS = [
   ['grpc-port', 'PORT', 'gRPC of the first node; each further one has the next (9090; 0: any)'],
   ['data-dir', 'DIR', 'database and logs; survives restarts (.skein)'],
   ['slots', 'N', 'tasks that run at the same time on each node (3)'],
+  ['handlers', 'DIR', 'your own task types: one module a type (none)'],
   ['database-url', 'URL', 'a PostgreSQL of your own, 16 or newer (the embedded one)'],
   ['http-allow', 'LIST', 'hosts, addresses and CIDR ranges inside that http tasks may reach'],
   ['allow-shell', '', 'run shell tasks: any command, as the user of the nodes'],
@@ -63,6 +64,7 @@ export function parseStartOptions(
         databaseUrl: values['database-url'],
         httpAllow: values['http-allow'],
         allowShell: values['allow-shell'],
+        handlers: values['handlers'],
         simulate: values['no-simulate'] === true ? false : undefined,
       },
     });

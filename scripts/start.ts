@@ -220,6 +220,8 @@ function flagsOf(options: StartOptions, name: string, ports: Ports): readonly st
     ...['--http-port', String(ports.http), '--grpc-port', String(ports.grpc)],
     ...['--slots', String(node.slots)],
     ...(node.simulate ? ['--simulate'] : []),
+    ...(node.handlersDir === null ? [] : ['--handlers', node.handlersDir]),
+    ...['--handler-memory-mb', String(node.handlerMemoryMb)],
     ...['--log-format', 'json', '--log-level', verbose ? 'debug' : node.logLevel],
   ];
 }

@@ -120,6 +120,8 @@ describe('parseConfig', () => {
       httpAllow: '10.0.0.0/8, ::1,inner.example',
       allowShell: 'yes',
       labels: 'zone=eu, gpu=a100,ssd',
+      handlers: 'mine',
+      handlerMemoryMb: '64',
       logLevel: 'debug',
       logFormat: 'pretty',
       timings: 'wan',
@@ -134,6 +136,7 @@ describe('parseConfig', () => {
       ...{ logFormat: 'pretty', drainMs: 6, allowShell: true },
       httpAllow: ['10.0.0.0/8', '::1', 'inner.example'],
       labels: ['gpu=a100', 'ssd=true', 'zone=eu'],
+      ...{ handlersDir: path.resolve('mine'), handlerMemoryMb: 64 },
       timings: { ...WAN, leaseMs: 50_000, abortMs: 35_000, killMs: 45_000 },
     });
   });

@@ -82,3 +82,45 @@ export class Snooze extends Error {
     this.ms = ms;
   }
 }
+
+/** What judges a payload: a zod schema or another of the standard, anything that parses, a function. */
+export type PayloadParser<Input> =
+  | { readonly safeParse: (payload: unknown) => SafelyParsed<Input> }
+  | { readonly parse: (payload: unknown) => Input }
+  | ((payload: unknown) => Input | Promise<Input>);
+
+export type SafelyParsed<Input> =
+  | { readonly success: true; readonly data: Input }
+  | { readonly success: false; readonly error: unknown };
+
+/** How often, and after what pauses, a task is tried that says nothing of that itself. */
+export interface HandlerRetry {
+  readonly maxAttempts?: number;
+  readonly backoff?: {
+    readonly type?: 'fixed' | 'exponential';
+    readonly baseMs?: number;
+    readonly maxMs?: number;
+  };
+}
+
+export interface HandlerDefinition<Input = unknown> {
+  /** The name of the file, without its ending, unless given. */
+  readonly type?: string;
+  /** Of the code, for people. */
+  readonly version?: string;
+  /** What it refuses fails the task at once: `run` sees what it gives back. Without, the payload as it is. */
+  readonly parse?: PayloadParser<Input>;
+  readonly run: (input: Input, context: HandlerContext) => unknown;
+  /** For tasks that carry no `timeout_ms` of their own. */
+  readonly timeoutMs?: number;
+  readonly retry?: HandlerRetry;
+  /** `thread` (the default): a warm thread, one task at a time. `process`: a fresh process each. */
+  readonly isolation?: 'thread' | 'process';
+}
+
+/** What a module in the handlers folder exports by default; a plain `(task, context) => result` does too. */
+export function defineHandler<Input = unknown>(
+  definition: HandlerDefinition<Input>,
+): HandlerDefinition<Input> {
+  return definition;
+}

@@ -2,6 +2,7 @@ import { fullJitterMs } from '../base/backoff.ts';
 import type { Clock, Rng } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
 import { Cancel, Snooze, type Handler } from '../core/handler.ts';
+import { BACKOFF, MAX_ATTEMPTS } from '../core/task.ts';
 import { Interruption, type Halt } from './halt.ts';
 import {
   codeOf,
@@ -17,17 +18,20 @@ import {
 } from './outcome.ts';
 import type { LogPort, RunReportsPort, Work } from './ports.ts';
 import { RunContext, type Isolation, type Run } from './run-context.ts';
+import type { UserType } from './user-code.ts';
 
 /**
  * One task as a pipeline: resolve its handler → run it → classify what came of it → an outcome. An
  * outcome is a value; nothing is thrown past this file.
  */
-
 export interface ExecutorDeps {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly log: LogPort;
+  /** What runs here, as it only waits. */
   readonly handlers: ReadonlyMap<string, Handler>;
+  /** What runs elsewhere, as it may do anything. */
+  readonly users?: ReadonlyMap<string, UserType> | undefined;
   /** Runs types that no handler was ever registered for, as a sleep of `duration_ms`. */
   readonly simulates: boolean;
   readonly isolation: Isolation;
@@ -60,6 +64,8 @@ export class Executor {
   execute(run: Run): Outcome | Promise<Outcome> {
     const { work, halt } = run;
     const handler = this.deps.handlers.get(work.type);
+    const user = handler === undefined ? this.deps.users?.get(work.type) : undefined;
+    if (user !== undefined) return this.executeElsewhere(withDefaults(run, user));
     if (handler === undefined && !this.canSimulate(work)) {
       return released('no_handler', `this node has no handler for the type ${work.type}`);
     }
@@ -70,11 +76,7 @@ export class Executor {
         return this.simulate(work, halt);
       });
     }
-    if (run.losses > 0 || handler.isolation === 'process') {
-      return this.executeSlowly(run, (onBegun) =>
-        this.deps.isolation.run(run, new RunContext(run, this.deps), onBegun),
-      );
-    }
+    if (run.losses > 0 || handler.isolation === 'process') return this.executeElsewhere(run);
     try {
       const context = new RunContext(run, this.deps);
       const answer = handler.run(context.task, context);
@@ -88,6 +90,11 @@ export class Executor {
     }
   }
 
+  /** Whether a process may have died under an earlier attempt at it. */
+  mayHaveDied({ work, losses, attempt }: Omit<Run, 'deaths'>): boolean {
+    return losses > 0 || (attempt > 1 && this.deps.users?.has(work.type) === true);
+  }
+
   /** Ends what runs elsewhere; false where something may run on, also in this very process. */
   async stop(): Promise<boolean> {
     const { clock, isolation } = this.deps;
@@ -95,6 +102,12 @@ export class Executor {
     const untilMs = clock.monotonicMs() + HEED_MS;
     while (this.runningHere > 0 && clock.monotonicMs() < untilMs) await clock.sleep(HEED_LOOK_MS);
     return isGone && this.runningHere === 0;
+  }
+
+  private executeElsewhere(run: Run): Outcome | Promise<Outcome> {
+    if (run.halt.reason !== undefined) return this.classify(run, run.halt.reason);
+    const context = new RunContext(run, this.deps);
+    return this.executeSlowly(run, (onBegun) => this.deps.isolation.run(run, context, onBegun));
   }
 
   private canSimulate(work: Work): boolean {
@@ -115,7 +128,9 @@ export class Executor {
     let cancelTimeout: (() => void) | undefined;
     const onBegun = (): void => {
       if (work.timeoutMs === null) return;
-      cancelTimeout ??= this.deps.clock.after(work.timeoutMs, () => {
+      // A task that begins again, as others took away what it ran in, has all its time again.
+      cancelTimeout?.();
+      cancelTimeout = this.deps.clock.after(work.timeoutMs, () => {
         halt.interrupt('timeout');
       });
     };
@@ -189,6 +204,28 @@ export class Executor {
     const delayMs = isFixed ? baseMs : fullJitterMs({ baseMs, maxMs }, attempt, this.deps.rng);
     return { kind: 'failed', error: taskError, delayMs };
   }
+}
+
+/**
+ * The defaults of a handler count where the task says nothing itself. Of `max_attempts` and `backoff` that
+ * cannot be told from one that says the defaults of Skein: both are stored alike.
+ */
+function withDefaults(run: Run, user: UserType): Run {
+  const { timeoutMs, maxAttempts, backoff } = user;
+  if (timeoutMs === null && maxAttempts === null && backoff === null) return run;
+  const { work } = run;
+  const { isFixed, baseMs, maxMs } = work.backoff;
+  const hasBackoff = isFixed || baseMs !== BACKOFF.baseMs || maxMs !== BACKOFF.maxMs;
+  const hasAttempts = work.maxAttempts !== MAX_ATTEMPTS.default;
+  return {
+    ...run,
+    work: {
+      ...work,
+      timeoutMs: work.timeoutMs ?? timeoutMs,
+      maxAttempts: hasAttempts ? work.maxAttempts : (maxAttempts ?? work.maxAttempts),
+      backoff: hasBackoff ? work.backoff : (backoff ?? work.backoff),
+    },
+  };
 }
 
 function isPromise(answer: unknown): answer is PromiseLike<unknown> {

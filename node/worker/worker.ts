@@ -295,7 +295,10 @@ export class Worker {
   }
 
   private run(lease: Held, work: Work): void {
-    const outcome = lease.losses > 0 ? this.runAgain(lease, work) : this.execute(lease, work, 0);
+    const { executor } = this.deps;
+    const outcome = executor.mayHaveDied({ ...lease, work })
+      ? this.runAgain(lease, work)
+      : this.execute(lease, work, 0);
     if (!(outcome instanceof Promise)) {
       this.settle(lease, outcome);
       return;

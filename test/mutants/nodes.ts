@@ -278,8 +278,8 @@ export const NODES: readonly Mutant[] = [
     name: 'child-begins-before-it-is-written-down',
     rule: 'rule 7',
     file: 'node/worker/isolate.ts',
-    find: 'await this.ledger.add(group, signal);',
-    replace: 'void this.ledger.add(group, signal).catch(() => undefined);',
+    find: 'await this.wards.writeDown(ward, signal);',
+    replace: 'void this.wards.writeDown(ward, signal).catch(() => undefined);',
     killedBy: [
       {
         test: 'test/workers/group-ledger.test.ts',
@@ -301,10 +301,9 @@ export const NODES: readonly Mutant[] = [
     name: 'timeout-runs-while-the-task-waits',
     rule: 'F24',
     file: EXECUTOR,
-    find: `return this.executeSlowly(run, (onBegun) =>
-        this.deps.isolation.run(`,
-    replace: `return this.executeSlowly(run, (onBegun) => (onBegun(), undefined) ??
-        this.deps.isolation.run(`,
+    find: 'return this.executeSlowly(run, (onBegun) => this.deps.isolation.run(',
+    replace:
+      'return this.executeSlowly(run, (onBegun) => (onBegun(), undefined) ?? this.deps.isolation.run(',
     killedBy: [
       {
         test: 'test/workers/isolation.test.ts',

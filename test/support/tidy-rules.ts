@@ -41,6 +41,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   commander: ['cli'],
   undici: ['handlers'],
   'ipaddr.js': ['handlers'],
+  esbuild: ['worker'],
   zod: ['api', 'cli', '.'],
 };
 
