@@ -253,6 +253,7 @@ class Node implements RunningNode {
           this.lives?.current?.contact.look(submitted);
         },
         isLeader: () => this.lives?.current?.isLeader ?? false,
+        ask: async (question, signal) => this.lives?.current?.contact.ask(question, signal),
       },
       feed: this.feed,
       readiness: () => this.readiness(),

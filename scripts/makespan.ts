@@ -13,7 +13,7 @@ import { criticalPathMs, idealMakespanMs } from '../node/core/ideal-schedule.ts'
 /**
  * Runs a recorded workflow on a cluster that is up, checks that every edge was respected, and prints
  * how long it took beside the ideal schedule on as many slots: critical path first, durations known,
- * nothing costs anything. Exits with 1 when an edge was violated or a task did not complete.
+ * nothing costs anything; and how often the forecast of its end was right while it ran. Exits with 1 when an edge was violated or a task did not complete.
  */
 const HELP = `npx tsx scripts/makespan.ts --file FILE [flags], on a cluster that is up
 
@@ -40,6 +40,9 @@ interface Figures {
   /** The workflow's row in the database to the last end. */
   readonly fromSubmitMs: number | null;
   readonly ratio: number | null;
+  /** Looks at the forecast of its end while it ran, and how many were right within a fifth. */
+  readonly forecasts: number;
+  readonly rightForecasts: number;
 }
 
 async function main(): Promise<number> {
@@ -62,6 +65,7 @@ async function main(): Promise<number> {
   const file: unknown = JSON.parse(await readFile(values.file, 'utf8'));
   const slots = values.slots === undefined ? await slotsOf(client) : Number(values.slots);
   const { id, name } = await client.submitWorkflow(workflowOfWfFormat(file, { timeScale }));
+  const forecasts = followForecasts(client, id);
   const { body } = await watchUntilEnded(watchedWorkflow(client, id, name), {
     clock: systemClock,
     stream: process.stderr,
@@ -87,9 +91,32 @@ async function main(): Promise<number> {
     idealMs,
     fromSubmitMs: lastFinishMs === null ? null : lastFinishMs - Date.parse(body.created_at),
     ratio: check.makespanMs === null ? null : check.makespanMs / idealMs,
+    ...(await forecasts),
   };
   process.stdout.write(`${values.json ? JSON.stringify(figures) : textOf(figures)}\n`);
   return check.violations.length === 0 && check.notCompleted.length === 0 ? 0 : 1;
+}
+
+/** What was left, as it was forecast, beside what turned out to be left: every 50 ms until the end. */
+async function followForecasts(
+  client: SkeinClient,
+  id: string,
+): Promise<Pick<Figures, 'forecasts' | 'rightForecasts'>> {
+  const looks: { readonly leftMs: number; readonly etaMs: number }[] = [];
+  for (;;) {
+    const { status, eta, remaining_ms: leftMs, finished_at: ended } = await client.getWorkflow(id);
+    if (status === 'RUNNING') {
+      if (eta != null && leftMs != null) looks.push({ leftMs, etaMs: Date.parse(eta) });
+      await systemClock.sleep(50);
+      continue;
+    }
+    const endMs = Date.parse(ended ?? '');
+    const right = looks.filter(({ leftMs, etaMs }) => {
+      const wasLeftMs = endMs - (etaMs - leftMs);
+      return Math.abs(etaMs - endMs) <= 0.2 * wasLeftMs;
+    });
+    return { forecasts: looks.length, rightForecasts: right.length };
+  }
 }
 
 async function slotsOf(client: SkeinClient): Promise<number> {
@@ -111,6 +138,7 @@ function textOf(figures: Figures): string {
     `ideal schedule  ${seconds(figures.idealMs)}`,
     `makespan        ${seconds(figures.makespanMs)} (${seconds(figures.fromSubmitMs)} from submit)`,
     `ratio           ${ratio === null ? '–' : ratio.toFixed(3)}`,
+    `forecasts       ${String(figures.rightForecasts)} of ${String(figures.forecasts)} within 20 % of what was left`,
     `violated edges  ${String(violations.length)}`,
     ...violations.slice(0, NAMED_MAX).map((violation) => `  ${violation}`),
     `not completed   ${String(notCompleted.length)}`,

@@ -1,13 +1,20 @@
-import type { Submitted } from '../core/messages.ts';
+import type { Ask, Prospected, Submitted } from '../core/messages.ts';
+import type { TaskStatus } from '../core/task.ts';
 import type { Batch, BatchOutcome, SingleOutcome, SingleTask } from '../core/submission.ts';
 import type { BulkAsked, BulkKind } from '../store/bulk-changes.ts';
 import type { ClusterRecord, EventRecord, NodeRecord } from '../store/cluster-reader.ts';
 import type { ScheduleRecord, ScheduleSpec } from '../store/schedules.ts';
+import type { Obstacles } from '../store/obstacles.ts';
 import type { TaskPatch } from '../store/task-changes.ts';
 import type { TaskPage, TaskQuery } from '../store/task-list.ts';
 import type { AttemptRecord, TaskRecord, WaitingFor } from '../store/task-reader.ts';
 import type { TypeGate, TypePage, TypeRecord } from '../store/type-control.ts';
-import type { GraphNode, WorkflowPage, WorkflowRecord } from '../store/workflow-reader.ts';
+import type {
+  GraphNode,
+  UnfinishedTask,
+  WorkflowPage,
+  WorkflowRecord,
+} from '../store/workflow-reader.ts';
 
 /** What the REST face needs of the rest of a node; node.ts joins it with those who have it. */
 
@@ -17,6 +24,8 @@ export interface LeaderPort {
   look(submitted?: Submitted): void;
   /** Whether this very node leads. */
   isLeader(): boolean;
+  /** What only the leader knows; undefined where there is none, or it does not answer in time. */
+  ask(question: Omit<Ask, 'number'>, signal: AbortSignal): Promise<Prospected | undefined>;
 }
 
 export interface FeedPort {
@@ -52,10 +61,18 @@ export interface SubmissionsPort {
   submitBatch(batch: Batch): Promise<BatchOutcome>;
 }
 
+export interface DependencyEnd {
+  readonly id: string;
+  readonly status: TaskStatus;
+}
+
 export interface TaskReaderPort {
   find(id: string): Promise<TaskRecord | null>;
   waitingFor(seq: number): Promise<WaitingFor | null>;
   attempts(seq: number): Promise<readonly AttemptRecord[]>;
+  obstacles(seq: number): Promise<Obstacles | null>;
+  /** What it depends on and did not end as COMPLETED. */
+  failedDependencies(seq: number): Promise<readonly DependencyEnd[]>;
   endedMany(seqs: readonly number[]): Promise<readonly number[]>;
   list(query: TaskQuery): Promise<TaskPage>;
   /** A page of those that depend on it, and where the next begins. */
@@ -87,6 +104,7 @@ export interface TypeControlPort {
 export interface WorkflowReaderPort {
   find(id: string): Promise<WorkflowRecord | null>;
   list(limit: number, before: number | null): Promise<WorkflowPage>;
+  unfinished(id: string, limit: number): Promise<readonly UnfinishedTask[]>;
   graph(id: string, nodesMax: number): Promise<readonly GraphNode[] | 'too-large' | null>;
 }
 

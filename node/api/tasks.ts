@@ -5,6 +5,7 @@ import { withJson } from './body.ts';
 import type { BodyBudget } from './body.ts';
 import { json } from './endpoint.ts';
 import type { ApiRequest, ApiResponse, Endpoint } from './endpoint.ts';
+import { explain, type ExplainDeps } from './explain.ts';
 import { Faults } from './faults.ts';
 import type { LeaderPort, TaskChangesPort, TaskReaderPort } from './ports.ts';
 import { nextLink, Query } from './query.ts';
@@ -13,7 +14,7 @@ import { attemptsText, summaryBody, taskText } from './views.ts';
 import type { Waiter } from './waiter.ts';
 
 /** Tasks that are stored: reading them, waiting for them, changing them. */
-export interface TaskDeps {
+export interface TaskDeps extends ExplainDeps {
   readonly tasks: TaskReaderPort;
   readonly changes: TaskChangesPort;
   readonly leader: LeaderPort;
@@ -28,6 +29,14 @@ export function taskEndpoints(deps: TaskDeps): readonly Endpoint[] {
     { method: 'PATCH', path: '/tasks/:id', handle: (request) => patchTask(deps, request) },
     { method: 'POST', path: '/tasks/:id/cancel', handle: (request) => cancelTask(deps, request) },
     { method: 'POST', path: '/tasks/:id/retry', handle: (request) => retryTask(deps, request) },
+    {
+      method: 'GET',
+      path: '/tasks/:id/explain',
+      handle: async (request) => {
+        const task = await findOrThrow(deps.tasks, request);
+        return json(200, await explain(deps, task, request.signal));
+      },
+    },
     { method: 'GET', path: '/tasks/:id/attempts', handle: (request) => getAttempts(deps, request) },
     {
       method: 'GET',

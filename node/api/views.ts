@@ -4,6 +4,7 @@ import { TRIGGER_RULE_NAMES } from '../core/task.ts';
 import type { SingleTask } from '../core/submission.ts';
 import type { ClusterRecord, NodeRecord } from '../store/cluster-reader.ts';
 import type { TaskSummary } from '../store/task-list.ts';
+import type { Forecast } from './forecasts.ts';
 import type { AttemptRecord, TaskRecord, WaitingFor } from '../store/task-reader.ts';
 import type { TypeRecord } from '../store/type-control.ts';
 import type { GraphNode, WorkflowRecord } from '../store/workflow-reader.ts';
@@ -102,7 +103,8 @@ export function attemptsText(attempts: readonly AttemptRecord[]): string {
   return `[${bodies.join(',')}]`;
 }
 
-export function workflowBody(workflow: WorkflowRecord): object {
+/** With when it ends, about, where that is asked for and known. */
+export function workflowBody(workflow: WorkflowRecord, forecast: Forecast | null): object {
   return {
     id: workflow.id,
     name: workflow.name,
@@ -111,6 +113,12 @@ export function workflowBody(workflow: WorkflowRecord): object {
     counts: workflow.counts,
     created_at: time(workflow.createdAt),
     finished_at: time(workflow.finishedAt),
+    ...(forecast === null
+      ? {}
+      : {
+          eta: time(forecast.etaAt),
+          remaining_ms: forecast.remainingMs === null ? null : Math.round(forecast.remainingMs),
+        }),
   };
 }
 

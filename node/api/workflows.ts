@@ -1,13 +1,16 @@
+import type { Clock } from '../base/clock.ts';
 import { errors } from '../base/errors.ts';
 import type { WorkflowRecord } from '../store/workflow-reader.ts';
 import { json } from './endpoint.ts';
 import type { ApiRequest, ApiResponse, Endpoint } from './endpoint.ts';
+import { Forecasts } from './forecasts.ts';
 import type { LeaderPort, TaskChangesPort, WorkflowReaderPort } from './ports.ts';
 import { nextLink, Query } from './query.ts';
 import { graphBody, workflowBody } from './views.ts';
 
 /** Workflows that are stored. */
 export interface WorkflowDeps {
+  readonly clock: Clock;
   readonly workflows: WorkflowReaderPort;
   readonly changes: TaskChangesPort;
   readonly leader: LeaderPort;
@@ -19,12 +22,18 @@ const GRAPH_NODES_MAX = 50_000;
 const PAGE = 50;
 
 export function workflowEndpoints(deps: WorkflowDeps): readonly Endpoint[] {
+  const forecasts = new Forecasts(deps);
   return [
     { method: 'GET', path: '/workflows', handle: (request) => list(deps, request) },
     {
       method: 'GET',
       path: '/workflows/:id',
-      handle: async (request) => json(200, workflowBody(await findOrThrow(deps, request))),
+      handle: async (request) => {
+        const workflow = await findOrThrow(deps, request);
+        const isRunning = workflow.status === 'RUNNING';
+        const forecast = isRunning ? await forecasts.of(workflow.id, request.signal) : null;
+        return json(200, workflowBody(workflow, forecast));
+      },
     },
     { method: 'GET', path: '/workflows/:id/graph', handle: (request) => graph(deps, request) },
     { method: 'POST', path: '/workflows/:id/cancel', handle: (request) => cancel(deps, request) },
@@ -39,7 +48,11 @@ async function list({ workflows }: WorkflowDeps, request: ApiRequest): Promise<A
   query.throwIfAny();
   const page = await workflows.list(limit, before);
   const link = nextLink('/workflows', request.query, page.next);
-  return json(200, page.workflows.map(workflowBody), link);
+  return json(
+    200,
+    page.workflows.map((workflow) => workflowBody(workflow, null)),
+    link,
+  );
 }
 
 async function graph({ workflows }: WorkflowDeps, request: ApiRequest): Promise<ApiResponse> {

@@ -158,6 +158,7 @@ export interface ClientPort {
   retryWorkflow(id: string): Promise<Answered>;
   cancelTasks(filter: BulkFilter): Promise<{ readonly count: number }>;
   retryTasks(filter: BulkFilter): Promise<{ readonly count: number }>;
+  explainTask(id: string): Promise<{ readonly sentence: string }>;
   cluster(): Promise<ClusterView>;
   putSchedule(id: string, schedule: object): Promise<ScheduleView>;
   getSchedule(id: string): Promise<ScheduleView>;

@@ -5,6 +5,7 @@ import { isClientFailure } from './ports.ts';
 import type { CliDeps, ClientFailure } from './ports.ts';
 import {
   addClusterCommand,
+  addExplainCommand,
   addGetCommand,
   addListCommand,
   addWatchCommand,
@@ -49,6 +50,7 @@ export function buildProgram(deps: CliDeps, exit: (code: number) => void): Comma
   addSubmitCommand(program, deps, exit);
   addGetCommand(program, deps, exit);
   addListCommand(program, deps);
+  addExplainCommand(program, deps);
   addWatchCommand(program, deps, exit);
   addChangeCommands(program, deps);
   addTypeCommands(program, deps);

@@ -40,6 +40,19 @@ export function addGetCommand(program: Command, deps: CliDeps, exit: Exit): void
   });
 }
 
+export function addExplainCommand(program: Command, deps: CliDeps): void {
+  withClientFlags(
+    program
+      .command('explain')
+      .description('say why a task is not running, or not finished, and about when it will be')
+      .argument('<id>'),
+  ).action(async (id: string, flags: ClientFlags) => {
+    const context = contextOf(deps, flags);
+    const body = await context.client.explainTask(id);
+    await context.print(context.isJson ? json(body) : body.sentence);
+  });
+}
+
 export function addWatchCommand(program: Command, deps: CliDeps, exit: Exit): void {
   withClientFlags(
     program

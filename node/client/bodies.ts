@@ -76,6 +76,22 @@ export interface WorkflowBody {
   readonly counts: Readonly<Record<TaskStatus, number>>;
   readonly created_at: string;
   readonly finished_at: string | null;
+  /** About when it ends; null where that is not known, absent in lists and where it has ended. */
+  readonly eta?: string | null;
+  readonly remaining_ms?: number | null;
+}
+
+/** Why a task is not running, or not finished. */
+export interface ExplainBody {
+  readonly id: string;
+  readonly status: TaskStatus;
+  readonly sentence: string;
+  readonly reasons: readonly (Readonly<Record<string, unknown>> & { readonly reason: string })[];
+  /** Ready tasks that come first. */
+  readonly ahead?: number;
+  readonly ahead_is_exact?: boolean;
+  readonly estimated_start_at?: string | null;
+  readonly estimated_end_at?: string | null;
 }
 
 export interface GraphNodeBody {

@@ -4,6 +4,7 @@ import { uuidv7 } from '../base/uuid.ts';
 import type {
   BulkFilter,
   ClusterBody,
+  ExplainBody,
   GraphBody,
   NewSchedule,
   NewTask,
@@ -216,6 +217,11 @@ export class SkeinClient {
   /** Asks the leader to run again a task that ended as FAILED, CANCELLED or SKIPPED. */
   retryTask(id: string): Promise<Submitted> {
     return this.change(`/tasks/${encodeURIComponent(id)}/retry`, ['QUEUED', 'RUNNING']);
+  }
+
+  /** Why it is not running, or not finished, and about when it will be. */
+  async explainTask(id: string): Promise<ExplainBody> {
+    return (await this.get(`/tasks/${encodeURIComponent(id)}/explain`)).body as ExplainBody;
   }
 
   async patchTask(id: string, patch: TaskPatchBody): Promise<TaskBody> {

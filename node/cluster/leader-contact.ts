@@ -2,15 +2,18 @@ import type { Clock } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
 import type {
   Aborts,
+  Ask,
   FromLeader,
   FromNode,
   Grants,
   Hello,
+  Prospected,
   Recall,
   Submitted,
 } from '../core/messages.ts';
 import type { Timings } from '../core/timings.ts';
 import type { HeartbeatMetricsPort, Log } from './ports.ts';
+import { Questions } from './questions.ts';
 import { Teller, type ToldOutcome } from './teller.ts';
 
 /**
@@ -98,6 +101,7 @@ const COMPLAIN_MS = 5000;
 export class LeaderContact {
   private readonly deps: LeaderContactDeps;
   private readonly teller = new Teller();
+  private readonly questions: Questions;
   private readonly stopping = new AbortController();
   private current: Stream | undefined;
   private termSeen = 0;
@@ -114,6 +118,7 @@ export class LeaderContact {
   constructor(deps: LeaderContactDeps) {
     this.deps = deps;
     this.lastRenewedMs = deps.registeredMs;
+    this.questions = new Questions(deps.clock);
   }
 
   start(): void {
@@ -146,6 +151,7 @@ export class LeaderContact {
         log.debug('The stream to the leader closed.', { term, address, reason });
         if (this.current !== opened) return;
         this.current = undefined;
+        this.questions.lost();
         this.setHealthy(false);
       },
     });
@@ -172,6 +178,15 @@ export class LeaderContact {
   /** The inbox has something; this task, where it is that alone. */
   look(submitted?: Submitted): void {
     this.current?.stream.send({ look: true, submitted });
+  }
+
+  /** What only the leader knows; undefined where there is none, or it does not answer in time. */
+  ask(question: Omit<Ask, 'number'>, signal: AbortSignal): Promise<Prospected | undefined> {
+    const send = (ask: Ask): boolean => {
+      this.current?.stream.send({ ask });
+      return this.current !== undefined;
+    };
+    return this.questions.ask(question, send, signal);
   }
 
   watch(seqs: readonly number[]): void {
@@ -237,6 +252,7 @@ export class LeaderContact {
     if (message.toldThrough !== undefined && message.toldThrough > 0) {
       this.teller.acknowledge(message.toldThrough);
     }
+    if (message.prospect !== undefined) this.questions.answered(message.prospect);
     const { ended } = message;
     if (ended !== undefined) this.deps.onEnded(ended.seqs, ended.codes);
     from.processed = message.number;
@@ -350,6 +366,7 @@ export class LeaderContact {
     this.deps.log.debug('Leaving the stream to a leader.', { term: current.term, reason });
     this.current = undefined;
     current.stream.close();
+    this.questions.lost();
     this.setHealthy(false);
   }
 

@@ -81,6 +81,7 @@ function addRow(state: SchedulerState, rows: LiveRows, at: number): number {
   graph.losses[row] = rows.losses[at] as number;
   graph.expectedMs[row] = expectedMsOf(state, row, rows.expectedMs[at] as number);
   graph.remainingMs[row] = graph.at(graph.expectedMs, row);
+  if ((rows.expectedMs[at] as number) > 0) graph.seen[row] = Seen.SAID;
   graph.leaseSeq[row] = stone?.nextLeaseSeq ?? (rows.leaseSeqs[at] as number);
   graph.attempt[row] = stone?.attempt ?? (rows.attempts[at] as number);
   graph.runAtMs[row] = stone?.runAtMs ?? (rows.runAtMs[at] as number);
@@ -89,7 +90,7 @@ function addRow(state: SchedulerState, rows: LiveRows, at: number): number {
   const hasBegun = (stone?.attempt ?? 0) > 0;
   state.deadlines.set(seq, hasBegun ? 0 : (rows.expiresAtMs[at] as number));
   if (stone === undefined) {
-    if (rows.cancels[at] === true) graph.seen[row] = Seen.CANCEL;
+    if (rows.cancels[at] === true) graph.seen[row] = graph.at(graph.seen, row) | Seen.CANCEL;
     adoptLease(state, row, rows.nodeIds[at] as number);
   }
   state.adoptChildren(row);
@@ -137,7 +138,7 @@ function relink(state: SchedulerState, row: number, deps: readonly number[]): vo
   const { graph } = state;
   graph.unlinkParents(row);
   graph.unended[row] = 0;
-  graph.seen[row] = 0;
+  graph.seen[row] = graph.at(graph.seen, row) & Seen.SAID;
   linkDependencies(state, row, deps);
   state.path.addBatch([row]);
 }

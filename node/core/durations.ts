@@ -9,12 +9,12 @@ export interface Learned {
   samples: number;
 }
 
-/** The weight of the newest is never below this. */
+/** The weight of the newest is never below this, unless said otherwise. */
 const WEIGHT_MIN = 0.02;
 
-export function learn(learned: Learned, runMs: number): void {
+export function learn(learned: Learned, runMs: number, weightMin = WEIGHT_MIN): void {
   learned.samples += 1;
-  const weight = Math.max(1 / learned.samples, WEIGHT_MIN);
+  const weight = Math.max(1 / learned.samples, weightMin);
   const knownMs = learned.samples === 1 ? runMs : learned.meanMs;
   learned.meanMs = knownMs + weight * (runMs - knownMs);
 }

@@ -18,10 +18,10 @@ export function idealMakespanMs(tasks: readonly ScheduledTask[], slots: number):
   const pathMs = longestPaths(tasks, children, order);
   const waitingFor = tasks.map((task) => task.dependencies.length);
   const endMs: number[] = [];
-  const ready = new Heap(
+  const ready = new PlaceHeap(
     (a, b) => at(pathMs, a) > at(pathMs, b) || (pathMs[a] === pathMs[b] && a < b),
   );
-  const running = new Heap((a, b) => at(endMs, a) < at(endMs, b));
+  const running = new PlaceHeap((a, b) => at(endMs, a) < at(endMs, b));
   for (const [place, count] of waitingFor.entries()) if (count === 0) ready.push(place);
   let nowMs = 0;
   for (;;) {
@@ -54,13 +54,14 @@ export function criticalPathMs(tasks: readonly ScheduledTask[]): number {
   return longestPaths(tasks, children, order).reduce((longest, ms) => Math.max(longest, ms), 0);
 }
 
-interface Sorted {
+export interface Sorted {
   readonly children: readonly (readonly number[])[];
   /** Dependencies before their dependents. */
   readonly order: readonly number[];
 }
 
-function sortedOrThrow(tasks: readonly ScheduledTask[]): Sorted {
+/** Throws on a cycle, and on a dependency that is none. */
+export function sortedOrThrow(tasks: readonly ScheduledTask[]): Sorted {
   const children = tasks.map((): number[] => []);
   for (const [place, { dependencies }] of tasks.entries()) {
     for (const dependency of dependencies) {
@@ -88,8 +89,8 @@ function sortedOrThrow(tasks: readonly ScheduledTask[]): Sorted {
   return { children, order };
 }
 
-/** From the start of each task to the end of its last descendant. */
-function longestPaths(
+/** From the start of each task to the end of its last descendant, milliseconds. */
+export function longestPaths(
   tasks: readonly ScheduledTask[],
   children: Sorted['children'],
   order: readonly number[],
@@ -104,7 +105,7 @@ function longestPaths(
 }
 
 /** A binary heap of places of tasks; the one that comes before all others is on top. */
-class Heap {
+export class PlaceHeap {
   private readonly items: number[] = [];
   private readonly before: (a: number, b: number) => boolean;
 

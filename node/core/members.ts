@@ -15,8 +15,11 @@ export interface Member {
   simulates: boolean;
   state: 'linked' | 'unlinked' | 'lost';
   isDraining: boolean;
-  /** All and only the tasks leased to it, or for which a lease to it is asked. */
-  readonly held: Set<number>;
+  /**
+   * All and only the tasks leased to it, or for which a lease to it is asked, each with when the leader
+   * first knew: the database's time.
+   */
+  readonly held: Map<number, number>;
   /** How many of the held are quick, and what they take together. */
   quickHeld: number;
   quickMs: number;
@@ -88,7 +91,7 @@ export class Members {
       labels: new Set(),
       state: 'unlinked',
       isDraining: false,
-      held: new Set(),
+      held: new Map(),
       quickHeld: 0,
       quickMs: 0,
       progressMs: -Infinity,

@@ -1,3 +1,4 @@
+import type { Prospect } from './explain.ts';
 import type { EndCode } from './task.ts';
 
 /**
@@ -108,6 +109,22 @@ export interface Submitted {
   readonly expectedMs: number;
 }
 
+/** What only the leader knows, asked for a person who waits: of a task, and of types; seq 0 for no task. */
+export interface Ask {
+  /** Counts the questions of a node; the answer echoes it. */
+  readonly number: number;
+  readonly seq: number;
+  readonly typeIds: readonly number[];
+}
+
+export interface Prospected extends Prospect {
+  readonly number: number;
+  /** The database's time, milliseconds since the epoch. */
+  readonly atMs: number;
+  /** By the asked types, milliseconds; -1 where it is not known. */
+  readonly typeMeansMs: readonly number[];
+}
+
 export interface FromNode {
   readonly hello?: Hello | undefined;
   readonly heartbeat?: Heartbeat | undefined;
@@ -119,6 +136,7 @@ export interface FromNode {
   /** Tasks that a client of this node waits for: the leader answers with `ended` as each ends. */
   readonly watch?: readonly number[];
   readonly unwatch?: readonly number[];
+  readonly ask?: Ask | undefined;
 }
 
 /** Leases that are committed; a node reads the payloads by a statement that begins after this. */
@@ -169,6 +187,7 @@ export interface FromLeader {
   /** Everything told up to this number is applied; 0 for nothing new. */
   readonly toldThrough?: number;
   readonly ended?: Ended | undefined;
+  readonly prospect?: Prospected | undefined;
   /** The leader leaves its office: look for the next one at once. */
   readonly goodbye?: boolean;
 }

@@ -1,5 +1,12 @@
 import { NONE, type TaskGraph } from './task-graph.ts';
 
+export interface RowsBefore {
+  readonly rows: readonly number[];
+  /** Whether these are all. */
+  readonly isAll: boolean;
+  readonly estimate: number;
+}
+
 /**
  * A binary heap of rows of the graph, ordered by `before`. Each row remembers its position in
  * `graph.heapAt`, so that it can be re-ordered or taken out in O(log n). A row is in one heap at most.
@@ -7,11 +14,11 @@ import { NONE, type TaskGraph } from './task-graph.ts';
 export class RowHeap {
   private readonly rows: number[] = [];
   private readonly graph: TaskGraph;
-  private readonly before: (a: number, b: number) => boolean;
+  private readonly isBefore: (a: number, b: number) => boolean;
 
   constructor(graph: TaskGraph, before: (a: number, b: number) => boolean) {
     this.graph = graph;
-    this.before = before;
+    this.isBefore = before;
   }
 
   get size(): number {
@@ -54,6 +61,38 @@ export class RowHeap {
     return this.rows;
   }
 
+  /**
+   * Which rows come before one that need not be in this heap; it looks at about twice `max` rows at most.
+   * Where there are more, some of them that stand for all, and how many there are, as an estimate.
+   */
+  before(row: number, max: number): RowsBefore {
+    const found: number[] = [];
+    // Whatever is below a row that does not come before comes no earlier itself.
+    const places = [0];
+    for (let place = places.pop(); place !== undefined; place = places.pop()) {
+      const other = this.rows[place];
+      if (other === undefined || !this.isBefore(other, row)) continue;
+      if (found.length === max) return this.sampleBefore(row, max);
+      found.push(other);
+      places.push(2 * place + 1, 2 * place + 2);
+    }
+    return { rows: found, isAll: true, estimate: found.length };
+  }
+
+  /** Every so-manieth: a heap is no order, but near enough to none that a stride is a fair sample. */
+  private sampleBefore(row: number, max: number): RowsBefore {
+    const stride = Math.ceil(this.rows.length / max);
+    const found: number[] = [];
+    let looks = 0;
+    for (let place = 0; place < this.rows.length; place += stride) {
+      looks += 1;
+      const other = this.rows[place] as number;
+      if (this.isBefore(other, row)) found.push(other);
+    }
+    const estimate = Math.max(max, Math.round((found.length / looks) * this.rows.length));
+    return { rows: found, isAll: false, estimate };
+  }
+
   private position(row: number): number {
     return this.graph.heapAt[row] as number;
   }
@@ -68,7 +107,7 @@ export class RowHeap {
     while (at > 0) {
       const parentAt = (at - 1) >> 1;
       const parent = this.rows[parentAt] as number;
-      if (!this.before(row, parent)) break;
+      if (!this.isBefore(row, parent)) break;
       this.place(at, parent);
       at = parentAt;
     }
@@ -82,11 +121,11 @@ export class RowHeap {
       let childAt = 2 * at + 1;
       if (childAt >= rows.length) break;
       const right = childAt + 1;
-      if (right < rows.length && this.before(rows[right] as number, rows[childAt] as number)) {
+      if (right < rows.length && this.isBefore(rows[right] as number, rows[childAt] as number)) {
         childAt = right;
       }
       const child = rows[childAt] as number;
-      if (!this.before(child, row)) break;
+      if (!this.isBefore(child, row)) break;
       this.place(at, child);
       at = childAt;
     }

@@ -27,6 +27,11 @@ export class SchedulerState {
   readonly story = new Story();
   readonly timers: RowHeap;
   readonly deadlines = new Deadlines();
+  /**
+   * Of a slot's time, what a task does not run: its lease, the reading of its payload, its settle, the
+   * ways between. Learned from those that ran at once; milliseconds.
+   */
+  readonly overhead: Learned = { meanMs: NaN, samples: 0 };
   readonly path: CriticalPath;
   /** One ready queue per placement class. */
   readonly placements: Placements;
@@ -144,7 +149,7 @@ export class SchedulerState {
         member.quickHeld += 1;
         member.quickMs += graph.at(graph.aheadMs, row);
       }
-      member.held.add(seq);
+      member.held.set(seq, this.nowMs);
     }
     member.unloaded.delete(seq);
     this.placementOf(row).type.leases?.add(seq);

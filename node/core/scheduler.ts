@@ -1,4 +1,5 @@
 import { addRows, askAgainForAwaited, resolveDependencies } from './arrivals.ts';
+import { meansOf, prospectOf, type Prospect } from './explain.ts';
 import type { Effect, SchedulerEvent } from './events.ts';
 import { SchedulerState } from './scheduler-state.ts';
 import {
@@ -87,6 +88,16 @@ export class Scheduler {
     let leased = 0;
     for (const member of state.members.all()) leased += member.held.size;
     return { tasks: state.graph.size, ready, leased };
+  }
+
+  /** What is known of a task beyond what the database says; takes less than a millisecond. */
+  prospect(seq: number): Prospect {
+    return prospectOf(this.state, seq);
+  }
+
+  /** What tasks of these types have taken, milliseconds; -1 for unknown. */
+  meansOf(typeIds: readonly number[]): readonly number[] {
+    return meansOf(this.state, typeIds);
   }
 
   /** Classes of tasks that are told apart by where they can run. */
@@ -200,7 +211,7 @@ export class Scheduler {
     const { state } = this;
     const member = state.members.getOrAdd(nodeId);
     member.state = 'lost';
-    for (const seq of member.held) {
+    for (const seq of member.held.keys()) {
       const row = state.graph.find(seq);
       if (row === NONE || state.graph.phase[row] !== Phase.LEASED) continue;
       state.outbox.reclaim(nodeId, seq, state.graph.at(state.graph.leaseSeq, row));
@@ -265,7 +276,7 @@ export class Scheduler {
     const { graph, members } = state;
     if (members.recallDueMs > state.nowMs) return;
     for (const { nodeId, held } of members.stalled(state.nowMs)) {
-      for (const seq of held) {
+      for (const seq of held.keys()) {
         const row = graph.find(seq);
         if (row === NONE || graph.phase[row] !== Phase.LEASED || graph.aheadMs[row] === 0) continue;
         if (!members.isIdleFor(state.placementOf(row))) continue;

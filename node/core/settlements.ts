@@ -1,5 +1,6 @@
 import { addRows, adopt } from './arrivals.ts';
 import type { LeaseClaim, LiveRows, SchedulerEvent } from './events.ts';
+import type { Member } from './members.ts';
 import { SettledAs, type Told } from './messages.ts';
 import type { SchedulerState } from './scheduler-state.ts';
 import { learn } from './durations.ts';
@@ -34,7 +35,10 @@ export function applyTold(state: SchedulerState, nodeId: number, told: Told): vo
     if (isOlder(state, row, nodeId, leaseSeq)) continue;
     state.story.add(seq, 'settled', leaseSeq);
     const runMs = told.runMs[at] ?? -1;
-    if (runMs >= 0 && graph.losses[row] === 0) learn(state.learnedOf(row), runMs);
+    if (runMs >= 0 && graph.losses[row] === 0) {
+      learn(state.learnedOf(row), runMs);
+      learnOverhead(state, row, member, runMs);
+    }
     if (settledAs !== SettledAs.RETRY && settledAs !== SettledAs.RELEASED) {
       graph.leaseSeq[row] = leaseSeq;
       state.end(row, settledAs);
@@ -47,6 +51,22 @@ export function applyTold(state: SchedulerState, nodeId: number, told: Told): vo
     graph.seen[row] = graph.at(graph.seen, row) & ~Seen.CANCEL;
     state.requeue(row, next.leaseSeq);
   }
+}
+
+/** It changes with the load of the machines, within a second. */
+const OVERHEAD_WEIGHT_MIN = 0.1;
+
+/** What waited behind a slot tells nothing of what a slot costs. */
+function learnOverhead(
+  state: SchedulerState,
+  row: number,
+  member: Member | undefined,
+  runMs: number,
+): void {
+  const sinceMs = member?.held.get(state.graph.at(state.graph.seq, row));
+  if (sinceMs === undefined || state.graph.at(state.graph.aheadMs, row) > 0) return;
+  const overheadMs = Math.max(0, state.nowMs - sinceMs - runMs);
+  learn(state.overhead, overheadMs, OVERHEAD_WEIGHT_MIN);
 }
 
 function isOlder(state: SchedulerState, row: number, nodeId: number, leaseSeq: number): boolean {
@@ -215,7 +235,7 @@ export function applyInventory(state: SchedulerState, event: EventOf<'inventory-
       abortCancelled(state, row);
     }
   }
-  for (const seq of member.held) {
+  for (const seq of member.held.keys()) {
     if (claimed.has(seq)) continue;
     const row = graph.find(seq);
     if (row === NONE || graph.at(graph.grantStep, row) > event.throughStep) continue;
@@ -238,7 +258,7 @@ export function judgeEarlyInventories(state: SchedulerState): void {
 export function rereadHeld(state: SchedulerState, nodeId: number): void {
   const member = state.members.get(nodeId);
   if (member === undefined) return;
-  for (const seq of member.held) claimHeld(state, nodeId, seq, 'memory');
+  for (const seq of member.held.keys()) claimHeld(state, nodeId, seq, 'memory');
 }
 
 function claimHeld(state: SchedulerState, nodeId: number, seq: number, by: LeaseClaim['by']): void {

@@ -29,8 +29,11 @@ export const Phase = {
 } as const;
 export type Phase = (typeof Phase)[keyof typeof Phase];
 
-/** Bits of `seen`: which kinds of ends the dependencies have had so far, and the cancel mark. */
-export const Seen = { SUCCESS: 1, FAILURE: 2, SKIP: 4, CANCEL: 8 } as const;
+/**
+ * Bits of `seen`: which kinds of ends the dependencies have had so far, the cancel mark, and whether
+ * `expectedMs` is what the task says itself.
+ */
+export const Seen = { SUCCESS: 1, FAILURE: 2, SKIP: 4, CANCEL: 8, SAID: 16 } as const;
 
 const FIRST_CAPACITY = 1024;
 

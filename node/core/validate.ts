@@ -57,10 +57,12 @@ export function faultsIn(state: SchedulerState): readonly string[] {
     }
   }
   for (const member of state.members.all()) {
-    const quick = [...member.held].filter((seq) => graph.aheadMs[graph.find(seq)] !== 0).length;
+    const quick = [...member.held.keys()].filter(
+      (seq) => graph.aheadMs[graph.find(seq)] !== 0,
+    ).length;
     if (quick !== member.quickHeld)
       faults.push(`node ${String(member.nodeId)} miscounts quick tasks`);
-    for (const seq of member.held) {
+    for (const seq of member.held.keys()) {
       const row = graph.find(seq);
       if (row === -1 || graph.at(graph.node, row) !== member.nodeId) {
         faults.push(`node ${String(member.nodeId)} holds task ${String(seq)} by mistake`);

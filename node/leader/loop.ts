@@ -118,6 +118,12 @@ export class LeaderLoop {
       onUnlinked: () => {
         this.reaper.look();
       },
+      prospect: ({ number, seq, typeIds }) => ({
+        ...this.scheduler.prospect(seq),
+        number,
+        atMs: this.databaseClock.nowMs(),
+        typeMeansMs: this.scheduler.meansOf(typeIds),
+      }),
     });
     this.performer = new Performer({ ...shared, roster: this.roster });
     this.reaper = new Reaper({

@@ -1,10 +1,12 @@
 import type { Clock, Rng } from '../base/clock.ts';
 import type {
   Aborts,
+  Ask,
   FromLeader,
   FromNode,
   Grants,
   Heartbeat,
+  Prospected,
   Recall,
   Submitted,
 } from '../core/messages.ts';
@@ -33,6 +35,8 @@ export interface RosterDeps extends RetryDeps {
   readonly mailbox: Mailbox;
   readonly onLook: () => void;
   readonly onUnlinked: () => void;
+  /** What the scheduler knows, without a step of it. */
+  readonly prospect: (ask: Ask) => Prospected;
 }
 
 interface Seat {
@@ -232,6 +236,7 @@ export class Roster {
     if (message.submitted !== undefined) {
       mailbox.post({ kind: 'tasks-loaded', rows: rowOf(message.submitted) });
     }
+    if (message.ask !== undefined) this.send(seat, { prospect: this.deps.prospect(message.ask) });
     for (const seq of message.watch ?? []) this.watch(nodeId, seat, seq);
     for (const seq of message.unwatch ?? []) this.unwatch(nodeId, seat, seq);
   }

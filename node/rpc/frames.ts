@@ -7,9 +7,11 @@ import type {
   Grants,
   Heartbeat,
   Hello,
+  Prospected,
   Recall,
   Told,
 } from '../core/messages.ts';
+import { Phase } from '../core/task-graph.ts';
 import { EndCode } from '../core/task.ts';
 import type { FromLeader as WireFromLeader } from './generated/skein/v1/FromLeader.ts';
 import type { FromLeader__Output } from './generated/skein/v1/FromLeader.ts';
@@ -20,6 +22,7 @@ import type { Ended__Output } from './generated/skein/v1/Ended.ts';
 import type { Grants__Output } from './generated/skein/v1/Grants.ts';
 import type { Heartbeat__Output } from './generated/skein/v1/Heartbeat.ts';
 import type { Hello__Output } from './generated/skein/v1/Hello.ts';
+import type { Prospect__Output } from './generated/skein/v1/Prospect.ts';
 import type { Recall__Output } from './generated/skein/v1/Recall.ts';
 import type { Told__Output } from './generated/skein/v1/Told.ts';
 
@@ -33,14 +36,15 @@ export type Parsed<Frame> =
   { readonly frame: Frame; readonly fault?: never } | { readonly fault: string };
 
 export function parseFromNode(wire: FromNode__Output): Parsed<FromNode> {
-  const { hello, heartbeat, told, look, submitted, watch, unwatch } = wire;
+  const { hello, heartbeat, told, look, submitted, watch, unwatch, ask } = wire;
   const fault =
     (hello && faultOfHello(hello)) ??
     (heartbeat && faultOfHeartbeat(heartbeat)) ??
     (told && faultOfTold(told)) ??
     (submitted && faultOfNumbers('submitted.seq', [submitted.seq])) ??
     faultOfNumbers('watch', watch) ??
-    faultOfNumbers('unwatch', unwatch);
+    faultOfNumbers('unwatch', unwatch) ??
+    (ask && faultOfNumbers('ask.number and ask.seq', [ask.number, ask.seq]));
   if (typeof fault === 'string') return { fault };
   return {
     frame: {
@@ -52,19 +56,22 @@ export function parseFromNode(wire: FromNode__Output): Parsed<FromNode> {
       submitted: submitted ?? undefined,
       watch,
       unwatch,
+      ask: ask ?? undefined,
     },
   };
 }
 
 export function parseFromLeader(wire: FromLeader__Output): Parsed<FromLeader> {
-  const { term, number, grants, aborts, recall, answer, toldThrough, ended, goodbye } = wire;
+  const { term, number, grants, aborts, recall, answer, toldThrough, ended, goodbye, prospect } =
+    wire;
   const fault =
     faultOfNumbers('term, number and told_through', [term, number, toldThrough]) ??
     (grants && faultOfGrants(grants)) ??
     faultOfAborts(aborts) ??
     (recall && faultOfLeases('recall', recall)) ??
     (answer && faultOfNumbers('answer.number', [answer.number])) ??
-    (ended && faultOfEnded(ended));
+    (ended && faultOfEnded(ended)) ??
+    (prospect && faultOfProspect(prospect));
   if (typeof fault === 'string') return { fault };
   return {
     frame: {
@@ -80,6 +87,8 @@ export function parseFromLeader(wire: FromLeader__Output): Parsed<FromLeader> {
       answer: answer ?? undefined,
       toldThrough,
       ended: ended ?? undefined,
+      // Its phase was found to be one.
+      prospect: (prospect as Prospected | null) ?? undefined,
       goodbye,
     },
   };
@@ -98,7 +107,7 @@ export function toWireFromLeader(frame: FromLeader): WireFromLeader {
 export function bytesOfFromNode(frame: FromNode): number {
   const { hello, heartbeat, told, watch, unwatch } = frame;
   let numbers = (heartbeat?.seqs.length ?? 0) * 2 + (told?.seqs.length ?? 0) * 7;
-  numbers += (watch?.length ?? 0) + (unwatch?.length ?? 0);
+  numbers += (watch?.length ?? 0) + (unwatch?.length ?? 0) + (frame.ask?.typeIds.length ?? 0);
   const text = hello === undefined ? 0 : hello.name.length + hello.types.join().length;
   return FRAME_BYTES + text + numbers * 8;
 }
@@ -106,6 +115,7 @@ export function bytesOfFromNode(frame: FromNode): number {
 export function bytesOfFromLeader(frame: Omit<FromLeader, 'number'>): number {
   let numbers = (frame.grants?.seqs.length ?? 0) * 4 + (frame.ended?.seqs.length ?? 0) * 2;
   numbers += (frame.recall?.seqs.length ?? 0) * 2;
+  numbers += frame.prospect?.typeMeansMs.length ?? 0;
   for (const { seqs } of frame.aborts ?? []) numbers += seqs.length * 2;
   return FRAME_BYTES + numbers * 8;
 }
@@ -169,6 +179,12 @@ function faultOfEnded({ seqs, codes }: Ended | Ended__Output): Fault {
     faultOfNumbers('ended.seqs', seqs) ??
     faultOfCodes('ended.codes', codes, EndCode.SKIPPED)
   );
+}
+
+function faultOfProspect(prospect: Prospect__Output): Fault {
+  const { number, ahead, held, typeRunning, phase } = prospect;
+  if (phase > Phase.SETTLING) return `prospect.phase has the unknown code ${String(phase)}`;
+  return faultOfNumbers('prospect', [number, ahead, held, typeRunning]);
 }
 
 function faultOfLengths(

@@ -1,5 +1,6 @@
 import type { TaskStatus } from '../core/task.ts';
 import type { Session, Statement } from './database.ts';
+import { failedDependenciesOf, obstaclesOf, type Obstacles } from './obstacles.ts';
 import { findTasks } from './task-list.ts';
 import type { TaskPage, TaskQuery } from './task-list.ts';
 import { findDependents } from './dependents.ts';
@@ -123,39 +124,6 @@ const FIND: Statement = {
     where t.namespace_id = 0 and t.id = $1`,
 };
 
-const WAITING_NAMED_MAX = 20;
-
-/**
- * A type has a place to run where a live node handles it, or simulates it: that is for tasks with a
- * duration, of a type that no handler ever took.
- */
-const WAITING_FOR: Statement = {
-  name: 'task-reader.waiting-for',
-  text: `
-    select l.run_at, l.run_at > clock_timestamp() as is_early, y.name as type, y.paused,
-      coalesce(l.labels, '{}') as labels, able.nodes > 0 as has_type, able.labelled > 0 as has_node,
-      (select count(*) from unnest(l.deps) d (seq) join skein.live p on p.seq = d.seq)::int
-        as unended,
-      array(
-        select t.id
-        from unnest(l.deps) with ordinality d (seq, place)
-        join skein.live p on p.seq = d.seq
-        join skein.task t on t.seq = d.seq
-        order by d.place
-        limit ${String(WAITING_NAMED_MAX)}
-      ) as dependencies
-    from skein.live l
-    join skein.type y on y.type_id = l.type_id
-    cross join lateral (
-      select count(*) as nodes,
-        count(*) filter (where n.labels @> coalesce(l.labels, '{}')) as labelled
-      from skein.node n
-      where n.state = 'alive' and n.lease_until > clock_timestamp()
-        and (y.name = any(n.types) or (n.simulates and l.has_duration and not y.handled))
-    ) able
-    where l.seq = $1 and l.node_id is null`,
-};
-
 const ATTEMPTS: Statement = {
   name: 'task-reader.attempts',
   text: `
@@ -213,25 +181,28 @@ export class TaskReader {
 
   /** Null where the task is not QUEUED (any more). */
   async waitingFor(seq: number): Promise<WaitingFor | null> {
-    const [row] = await this.#session.query<{
-      run_at: Date | null;
-      is_early: boolean | null;
-      type: string;
-      paused: boolean;
-      labels: string[];
-      has_type: boolean;
-      has_node: boolean;
-      unended: number;
-      dependencies: string[];
-    }>(WAITING_FOR, [seq]);
-    if (row === undefined) return null;
-    const { unended, dependencies, type } = row;
-    if (unended > 0) return { reason: 'dependencies', dependencies, count: unended };
-    if (row.run_at !== null && row.is_early === true) return { reason: 'time', runAt: row.run_at };
-    if (row.paused) return { reason: 'paused', type };
-    if (!row.has_type) return { reason: 'type', type };
-    if (!row.has_node) return { reason: 'labels', labels: row.labels };
-    return { reason: 'slot' };
+    const found = await obstaclesOf(this.#session, seq);
+    if (found === null) return null;
+    const { unended, dependencies, type, runAt } = found;
+    if (unended > 0) {
+      const ids = dependencies.map(({ id }) => id);
+      return { reason: 'dependencies', dependencies: ids, count: unended };
+    }
+    if (runAt !== null) return { reason: 'time', runAt };
+    if (found.isPaused) return { reason: 'paused', type };
+    if (!found.hasType) return { reason: 'type', type };
+    return found.hasNode ? { reason: 'slot' } : { reason: 'labels', labels: found.labels };
+  }
+
+  /** All that stands between a QUEUED task and its start; null where it is not QUEUED (any more). */
+  obstacles(seq: number): Promise<Obstacles | null> {
+    return obstaclesOf(this.#session, seq);
+  }
+
+  failedDependencies(
+    seq: number,
+  ): Promise<readonly { readonly id: string; readonly status: TaskStatus }[]> {
+    return failedDependenciesOf(this.#session, seq);
   }
 
   /** Every try, lost leases among them, the latest last. */

@@ -109,6 +109,34 @@ const GRAPH: Statement = {
     order by t.seq`,
 };
 
+/** What of a workflow has not ended, for a forecast; `left_ms` of what runs now. */
+const UNFINISHED: Statement = {
+  name: 'workflow-reader.unfinished',
+  text: `
+    select l.seq, l.type_id, l.expected_ms, l.deps, l.node_id is not null as is_leased,
+      greatest(0, extract(epoch from clock_timestamp() - coalesce(l.started_at, l.leased_at))
+        * 1000)::float8 as running_ms,
+      greatest(0, extract(epoch from l.run_at - clock_timestamp()) * 1000)::float8 as early_ms
+    from skein.workflow w
+    join skein.task t on t.workflow_seq = w.workflow_seq
+    join skein.live l on l.seq = t.seq
+    where w.namespace_id = 0 and w.id = $1
+    order by l.seq
+    limit $2`,
+};
+
+export interface UnfinishedTask {
+  readonly seq: number;
+  readonly typeId: number;
+  /** As the task says itself, milliseconds; 0 where it says nothing. */
+  readonly expectedMs: number;
+  readonly deps: readonly number[];
+  /** Since when it runs; null where it does not. */
+  readonly runningMs: number | null;
+  /** Until its time has come; 0 where it has none. */
+  readonly earlyMs: number;
+}
+
 export class WorkflowReader {
   readonly #session: Session;
 
@@ -128,6 +156,27 @@ export class WorkflowReader {
     const last = rows.at(-1);
     const next = rows.length === limit && last !== undefined ? last.workflow_seq : null;
     return { workflows: rows.map(toRecord), next };
+  }
+
+  /** At most so many of the tasks that have not ended, the oldest first. */
+  async unfinished(id: string, limit: number): Promise<readonly UnfinishedTask[]> {
+    const rows = await this.#session.query<{
+      seq: number;
+      type_id: number;
+      expected_ms: number;
+      deps: number[];
+      is_leased: boolean;
+      running_ms: number | null;
+      early_ms: number | null;
+    }>(UNFINISHED, [id, limit]);
+    return rows.map((row) => ({
+      seq: row.seq,
+      typeId: row.type_id,
+      expectedMs: row.expected_ms,
+      deps: row.deps,
+      runningMs: row.is_leased ? (row.running_ms ?? 0) : null,
+      earlyMs: row.early_ms ?? 0,
+    }));
   }
 
   /** Null where no such workflow exists; `too-large` where it holds more than `nodesMax` tasks. */

@@ -64,7 +64,7 @@ describe('the command line', () => {
       const asked = await skein(['--help']);
       expect(asked).to.include({ code: 0, err: '' });
       const names =
-        'node submit get list watch cancel retry types pause resume limit schedule cluster';
+        'node submit get list watch explain cancel retry types pause resume limit schedule cluster';
       for (const name of names.split(' ')) {
         expect(asked.out).to.match(new RegExp(`^  ${name} `, 'm'));
       }

@@ -6,6 +6,7 @@ import { setup } from './setup.ts';
 import type { Accepted, Dialled, Setup } from './setup.ts';
 import { AbortReason, SettledAs } from '../../node/core/messages.ts';
 import type { FromLeader, FromNode } from '../../node/core/messages.ts';
+import { Phase } from '../../node/core/task-graph.ts';
 import { bytesOfFromLeader, bytesOfFromNode } from '../../node/rpc/frames.ts';
 import { parseFromLeader, parseFromNode } from '../../node/rpc/frames.ts';
 import type { FromLeader__Output } from '../../node/rpc/generated/skein/v1/FromLeader.ts';
@@ -21,6 +22,7 @@ const EMPTY_FROM_NODE: FromNode__Output = {
   submitted: null,
   watch: [],
   unwatch: [],
+  ask: null,
 };
 const EMPTY_FROM_LEADER: FromLeader__Output = {
   term: 1,
@@ -32,6 +34,7 @@ const EMPTY_FROM_LEADER: FromLeader__Output = {
   toldThrough: 0,
   ended: null,
   goodbye: false,
+  prospect: null,
 };
 
 const told = {
@@ -195,8 +198,10 @@ const fromNode: fc.Arbitrary<FromNode> = fc.record({
   ),
   watch: fc.array(safe),
   unwatch: fc.array(safe),
+  ask: maybe(record({ number: safe, seq: safe, typeIds: fc.array(word) })),
 });
 
+const ms = fc.double({ min: -1, noNaN: true });
 const fromLeader: fc.Arbitrary<Omit<FromLeader, 'number'>> = fc.record({
   term: safe,
   grants: maybe(columns({ seqs: safe, leaseSeqs: word, attempts: word, losses: word })),
@@ -211,6 +216,18 @@ const fromLeader: fc.Arbitrary<Omit<FromLeader, 'number'>> = fc.record({
   toldThrough: safe,
   ended: maybe(columns({ seqs: safe, codes: fc.integer({ min: 1, max: 4 }) })),
   goodbye: fc.boolean(),
+  prospect: maybe(
+    merged(
+      record({
+        ...{ number: safe, ahead: safe, held: safe, typeRunning: safe, nodes: word, slots: word },
+        ...{ isKnown: fc.boolean(), isAheadExact: fc.boolean(), typeMeansMs: fc.array(ms) },
+      }),
+      record({
+        ...{ atMs: ms, aheadMs: ms, heldMs: ms, startInMs: ms, runMs: ms, overheadMs: ms },
+        phase: fc.constantFrom(...Object.values(Phase)),
+      }),
+    ),
+  ),
 });
 
 describe('frames over the real wire', () => {
@@ -255,6 +272,7 @@ describe('frames over the real wire', () => {
       grants: undefined,
       aborts: [],
       recall: undefined,
+      prospect: undefined,
       answer: undefined,
       toldThrough: 0,
       ended: undefined,

@@ -1,4 +1,5 @@
 import type { FromLeader, FromNode, Hello } from '../../node/core/messages.ts';
+import { NO_PROSPECT } from '../../node/core/explain.ts';
 import { Mailbox } from '../../node/leader/mailbox.ts';
 import type { LinkHandlers, LinkToNode, ReaderPort } from '../../node/leader/ports.ts';
 import { Roster } from '../../node/leader/roster.ts';
@@ -72,6 +73,7 @@ export function setup() {
     isDeposedError: () => false,
     onDeposed: line,
     onLook: () => undefined,
+    prospect: ({ number, seq }) => ({ ...NO_PROSPECT, number, atMs: 0, ahead: seq, typeMeansMs: [] }),
     onUnlinked: () => unlinked.push('unlinked'),
   });
   /** Joins a node and answers its link, or why it was refused. */

@@ -5,6 +5,7 @@ import type { Aborts as _skein_v1_Aborts, Aborts__Output as _skein_v1_Aborts__Ou
 import type { HeartbeatAnswer as _skein_v1_HeartbeatAnswer, HeartbeatAnswer__Output as _skein_v1_HeartbeatAnswer__Output } from '../../skein/v1/HeartbeatAnswer.ts';
 import type { Ended as _skein_v1_Ended, Ended__Output as _skein_v1_Ended__Output } from '../../skein/v1/Ended.ts';
 import type { Recall as _skein_v1_Recall, Recall__Output as _skein_v1_Recall__Output } from '../../skein/v1/Recall.ts';
+import type { Prospect as _skein_v1_Prospect, Prospect__Output as _skein_v1_Prospect__Output } from '../../skein/v1/Prospect.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface FromLeader {
@@ -17,6 +18,7 @@ export interface FromLeader {
   'ended'?: (_skein_v1_Ended | null);
   'goodbye'?: (boolean);
   'recall'?: (_skein_v1_Recall | null);
+  'prospect'?: (_skein_v1_Prospect | null);
 }
 
 export interface FromLeader__Output {
@@ -29,4 +31,5 @@ export interface FromLeader__Output {
   'ended': (_skein_v1_Ended__Output | null);
   'goodbye': (boolean);
   'recall': (_skein_v1_Recall__Output | null);
+  'prospect': (_skein_v1_Prospect__Output | null);
 }

@@ -4,6 +4,7 @@ import type { Hello as _skein_v1_Hello, Hello__Output as _skein_v1_Hello__Output
 import type { Heartbeat as _skein_v1_Heartbeat, Heartbeat__Output as _skein_v1_Heartbeat__Output } from '../../skein/v1/Heartbeat.ts';
 import type { Told as _skein_v1_Told, Told__Output as _skein_v1_Told__Output } from '../../skein/v1/Told.ts';
 import type { Submitted as _skein_v1_Submitted, Submitted__Output as _skein_v1_Submitted__Output } from '../../skein/v1/Submitted.ts';
+import type { Ask as _skein_v1_Ask, Ask__Output as _skein_v1_Ask__Output } from '../../skein/v1/Ask.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface FromNode {
@@ -14,6 +15,7 @@ export interface FromNode {
   'watch'?: (number | string | Long)[];
   'unwatch'?: (number | string | Long)[];
   'submitted'?: (_skein_v1_Submitted | null);
+  'ask'?: (_skein_v1_Ask | null);
 }
 
 export interface FromNode__Output {
@@ -24,4 +26,5 @@ export interface FromNode__Output {
   'watch': (number)[];
   'unwatch': (number)[];
   'submitted': (_skein_v1_Submitted__Output | null);
+  'ask': (_skein_v1_Ask__Output | null);
 }
