@@ -13,7 +13,8 @@ import { criticalPathMs, idealMakespanMs } from '../node/core/ideal-schedule.ts'
 /**
  * Runs a recorded workflow on a cluster that is up, checks that every edge was respected, and prints
  * how long it took beside the ideal schedule on as many slots: critical path first, durations known,
- * nothing costs anything; and how often the forecast of its end was right while it ran. Exits with 1 when an edge was violated or a task did not complete.
+ * nothing costs anything; and how often the forecast of its end was right while it ran. Exits with 1 when
+ * an edge was violated or a task did not complete.
  */
 const HELP = `npx tsx scripts/makespan.ts --file FILE [flags], on a cluster that is up
 
@@ -138,7 +139,7 @@ function textOf(figures: Figures): string {
     `ideal schedule  ${seconds(figures.idealMs)}`,
     `makespan        ${seconds(figures.makespanMs)} (${seconds(figures.fromSubmitMs)} from submit)`,
     `ratio           ${ratio === null ? '–' : ratio.toFixed(3)}`,
-    `forecasts       ${String(figures.rightForecasts)} of ${String(figures.forecasts)} within 20 % of what was left`,
+    `forecasts       ${String(figures.rightForecasts)} of ${String(figures.forecasts)} right within 20 %`,
     `violated edges  ${String(violations.length)}`,
     ...violations.slice(0, NAMED_MAX).map((violation) => `  ${violation}`),
     `not completed   ${String(notCompleted.length)}`,

@@ -1,4 +1,4 @@
-import type { Prospect } from './explain.ts';
+import type { Prospect } from './prospect.ts';
 import type { EndCode } from './task.ts';
 
 /**

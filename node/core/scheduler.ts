@@ -1,5 +1,6 @@
 import { addRows, askAgainForAwaited, resolveDependencies } from './arrivals.ts';
-import { meansOf, prospectOf, type Prospect } from './explain.ts';
+import { meansOf, prospectOf } from './explain.ts';
+import type { Prospect } from './prospect.ts';
 import type { Effect, SchedulerEvent } from './events.ts';
 import { SchedulerState } from './scheduler-state.ts';
 import {

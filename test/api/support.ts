@@ -121,7 +121,11 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     log: options.onError === undefined ? silent : { ...silent, error: options.onError },
     host: '127.0.0.1',
     port: 0,
-    leader: { look: () => (looks += 1), isLeader: () => state.isLeader, ask: () => Promise.resolve(undefined) },
+    leader: {
+      look: () => (looks += 1),
+      isLeader: () => state.isLeader,
+      ask: () => Promise.resolve(undefined),
+    },
     feed,
     readiness: () => ({ ready: state.ready, reasons: state.ready ? [] : ['not migrated'] }),
     metrics: {

@@ -1,5 +1,5 @@
 import type { FromLeader, FromNode, Hello } from '../../node/core/messages.ts';
-import { NO_PROSPECT } from '../../node/core/explain.ts';
+import { NO_PROSPECT } from '../../node/core/prospect.ts';
 import { Mailbox } from '../../node/leader/mailbox.ts';
 import type { LinkHandlers, LinkToNode, ReaderPort } from '../../node/leader/ports.ts';
 import { Roster } from '../../node/leader/roster.ts';
@@ -73,7 +73,13 @@ export function setup() {
     isDeposedError: () => false,
     onDeposed: line,
     onLook: () => undefined,
-    prospect: ({ number, seq }) => ({ ...NO_PROSPECT, number, atMs: 0, ahead: seq, typeMeansMs: [] }),
+    prospect: ({ number, seq }) => ({
+      ...NO_PROSPECT,
+      number,
+      atMs: 0,
+      ahead: seq,
+      typeMeansMs: [],
+    }),
     onUnlinked: () => unlinked.push('unlinked'),
   });
   /** Joins a node and answers its link, or why it was refused. */

@@ -105,7 +105,7 @@ export const SETTLED: readonly Mutant[] = [
     name: 'silent-node-settles-nothing',
     rule: 'rule 1',
     file: SETTLEMENTS,
-    find: `for (const seq of member.held) claimHeld(state, nodeId, seq, 'memory');`,
+    find: `for (const seq of member.held.keys()) claimHeld(state, nodeId, seq, 'memory');`,
     replace: '',
     killedBy: [
       {
