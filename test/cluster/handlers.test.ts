@@ -56,6 +56,14 @@ const MODULES = {
       await sleep(task.payload.ms, undefined, { signal });
       return 'slept';
     };`,
+  'linger.ts': `
+    import { defineHandler } from 'skein';
+    export default defineHandler<number>({
+      run: async (ms, { sleep, attempt }) => {
+        await sleep(ms);
+        return { pid: process.pid, attempt };
+      },
+    });`,
   'spin.ts': `
     import { defineHandler } from 'skein';
     export default defineHandler({
@@ -220,6 +228,46 @@ describe('handlers of users', function () {
     });
     expect(handled).to.deep.equal([{ handled: true }, { handled: true }]);
   });
+
+  // Seen to fail without the dead-man thread in the process of the threads, and where a task that lost a
+  // lease goes to a thread.
+  it('end with their node, and run again elsewhere, each in a process of its own', async () => {
+    const hosts = new Set<number>();
+    while (hosts.size < 2) {
+      const all = await Promise.all(
+        Array.from({ length: 8 }, () => run('linger', { payload: 100 })),
+      );
+      for (const { result } of all) hosts.add((result as { pid: number }).pid);
+    }
+    const ids = await Promise.all(
+      Array.from({ length: 8 }, () => submit('linger', { payload: 3000 })),
+    );
+    const victim = await until(async () => {
+      const tasks = await Promise.all(ids.map((id) => client.getTask(id)));
+      const begun = tasks.every(({ status }) => status === 'RUNNING');
+      return begun ? tasks[0]?.node : undefined;
+    }, 'all of them to run');
+    await cluster.kill(victim ?? '', 'SIGKILL');
+    client = clientOf(cluster);
+    const results = await Promise.all(ids.map((id) => ended(id)));
+    for (const one of results) expect(one).to.include({ status: 'COMPLETED', attempt: 1 });
+    const pids = results.map(({ result }) => (result as { pid: number }).pid);
+    const alone = pids.filter((pid) => !hosts.has(pid));
+    expect(new Set(alone).size).to.equal(alone.length);
+    expect(alone.length).to.be.within(1, 7);
+    await until(() => {
+      const living = [...hosts].filter((pid) => isAlive(pid));
+      return Promise.resolve(living.length === 1 ? true : undefined);
+    }, 'the end of the threads of the node');
+  });
+
+  const isAlive = (pid: number): boolean => {
+    try {
+      return process.kill(pid, 0);
+    } catch {
+      return false;
+    }
+  };
 
   /** Leases that were lost: a node missed its heartbeats. */
   const reclaims = (): Promise<number> =>
