@@ -110,10 +110,11 @@ function readPatch(value: unknown): TaskPatch {
 async function cancelTask(deps: TaskDeps, request: ApiRequest): Promise<ApiResponse> {
   const { seq, id } = await findOrThrow(deps.tasks, request);
   const accepted = await deps.changes.tryCancel(seq);
+  // At once, because somebody runs for nothing until then.
+  if (accepted) deps.leader.look();
   // Read afterwards: what the task is now, also where it ended between the two.
   const { status } = await findOrThrow(deps.tasks, request);
   if (!accepted) throw errors.conflict(`the task ${id} has ended`, { existing: { id, status } });
-  deps.leader.look();
   return json(202, { id, status });
 }
 

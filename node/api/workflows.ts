@@ -68,10 +68,10 @@ async function graph({ workflows }: WorkflowDeps, request: ApiRequest): Promise<
 async function cancel(deps: WorkflowDeps, request: ApiRequest): Promise<ApiResponse> {
   const { id } = await findOrThrow(deps, request);
   const count = await deps.changes.cancelWorkflow(id);
+  if (count > 0) deps.leader.look();
   const { status } = await findOrThrow(deps, request);
   if (count === 0)
     throw errors.conflict(`the workflow ${id} has ended`, { existing: { id, status } });
-  deps.leader.look();
   return json(202, { id, status, count });
 }
 
