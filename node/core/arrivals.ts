@@ -70,6 +70,7 @@ function addRow(state: SchedulerState, rows: LiveRows, at: number): number {
     state.endUnknown(seq, stone.code);
     return NONE;
   }
+  state.forgetChild(seq, rows.deps[at] ?? []);
   const row = graph.add(seq);
   graph.placement[row] = state.placements.enter(
     rows.typeIds[at] as number,
@@ -137,6 +138,7 @@ function linkDependencies(state: SchedulerState, child: number, deps: readonly n
 function relink(state: SchedulerState, row: number, deps: readonly number[]): void {
   const { graph } = state;
   graph.unlinkParents(row);
+  state.forgetChild(graph.at(graph.seq, row), deps);
   graph.unended[row] = 0;
   graph.seen[row] = graph.at(graph.seen, row) & Seen.SAID;
   linkDependencies(state, row, deps);

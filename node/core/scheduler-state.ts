@@ -252,6 +252,18 @@ export class SchedulerState {
     else if (code !== EndCode.COMPLETED) this.rememberCounted(seq, graph.at(graph.seq, child));
   }
 
+  /**
+   * An earlier life of a task may have waited for these, or counted their ends. The present one says so
+   * itself, and must not be linked twice where a dependency comes in the same load.
+   */
+  forgetChild(seq: number, deps: readonly number[]): void {
+    if (this.unknown.size + this.counted.size === 0) return;
+    for (const dep of deps) {
+      this.unknown.get(dep)?.delete(seq);
+      this.counted.get(dep)?.delete(seq);
+    }
+  }
+
   /** A row of a task that is back: those who waited for it, and those who had counted its end. */
   adoptChildren(row: number): void {
     const { graph } = this;
