@@ -18,7 +18,7 @@ export interface ModelTask {
   readonly deps: readonly number[];
   readonly rule: TriggerRuleCode;
   /** Attempts that fail before one completes. */
-  readonly failures: number;
+  failures: number;
   readonly maxAttempts: number;
   /** 0 while the task is live. */
   status: EndCode | 0;
