@@ -1,3 +1,4 @@
+import type { Hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { errors } from '../base/errors.ts';
 import { parseJson } from './json-guard.ts';
@@ -37,11 +38,15 @@ export function mediaTypeOf(message: IncomingMessage): string {
   return (message.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
-/** Reads a JSON body whole and hands its value to `use`; its bytes count until that is done. */
+/**
+ * Reads a JSON body whole and hands its value to `use`; its bytes count until that is done, and are taken
+ * into `hash` where one is given.
+ */
 export async function withJson<T>(
   message: IncomingMessage,
   budget: BodyBudget,
   use: (value: unknown) => Promise<T>,
+  hash?: Hash,
 ): Promise<T> {
   const type = mediaTypeOf(message);
   if (type !== 'application/json') {
@@ -58,6 +63,7 @@ export async function withJson<T>(
       budget.take(chunk.length);
       bytes += chunk.length;
       if (bytes > JSON_BYTES_MAX) throw tooLarge;
+      hash?.update(chunk);
       chunks.push(chunk);
     }
     return await use(parseJson(Buffer.concat(chunks), 'the body'));

@@ -1,3 +1,4 @@
+import type { Hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { AppError, errors } from '../base/errors.ts';
 import type { BodyBudget } from './body.ts';
@@ -37,7 +38,7 @@ export class Ndjson {
   }
 
   /** Reads and checks every line. Throws `too_large` for a line or a body beyond its limit. */
-  async readInto(set: TaskSet, message: IncomingMessage): Promise<void> {
+  async readInto(set: TaskSet, message: IncomingMessage, hash?: Hash): Promise<void> {
     let rest: Buffer[] = [];
     let restBytes = 0;
     let bytes = 0;
@@ -45,6 +46,7 @@ export class Ndjson {
     const chunks = message.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
     for await (const chunk of chunks) {
       bytes += chunk.length;
+      hash?.update(chunk);
       if (bytes > NDJSON_BYTES_MAX) throw errors.tooLarge('the body', '4 GiB');
       let start = 0;
       for (;;) {

@@ -1,6 +1,7 @@
 import type { Ask, Prospected, Submitted } from '../core/messages.ts';
 import type { TaskStatus } from '../core/task.ts';
-import type { Batch, BatchOutcome, SingleOutcome, SingleTask } from '../core/submission.ts';
+import type { Batch, BatchOutcome, Once, OnceOutcome } from '../core/submission.ts';
+import type { SingleOutcome, SingleTask } from '../core/submission.ts';
 import type { BulkAsked, BulkKind } from '../store/bulk-changes.ts';
 import type { ClusterRecord, EventRecord, NodeRecord } from '../store/cluster-reader.ts';
 import type { ScheduleRecord, ScheduleSpec } from '../store/schedules.ts';
@@ -59,6 +60,7 @@ export interface LogPort {
 export interface SubmissionsPort {
   submitOne(task: SingleTask): Promise<SingleOutcome>;
   submitBatch(batch: Batch): Promise<BatchOutcome>;
+  submitOnce(batch: Batch, once: Once): Promise<OnceOutcome>;
 }
 
 export interface DependencyEnd {

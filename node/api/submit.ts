@@ -1,13 +1,15 @@
 import type { Clock } from '../base/clock.ts';
 import { errors } from '../base/errors.ts';
 import type { AppError } from '../base/errors.ts';
-import type { SingleTask } from '../core/submission.ts';
+import type { Batch, SingleTask } from '../core/submission.ts';
 import { PRIORITY } from '../core/task.ts';
 import { mediaTypeOf, withJson } from './body.ts';
 import type { BodyBudget } from './body.ts';
 import { json } from './endpoint.ts';
 import type { ApiRequest, ApiResponse, Endpoint } from './endpoint.ts';
 import { Faults, invalid } from './faults.ts';
+import { answerBefore, batchOfOne, keyedBy, onceOf } from './idempotency.ts';
+import type { Keyed } from './idempotency.ts';
 import { Ndjson } from './ndjson.ts';
 import type { LeaderPort, MetricsPort, SubmissionsPort, TaskReaderPort } from './ports.ts';
 import { readBatch, readTask, readWorkflow } from './read-submission.ts';
@@ -39,18 +41,18 @@ export function submitEndpoints(deps: SubmitDeps): readonly Endpoint[] {
 }
 
 function submitTask(deps: SubmitDeps, { message }: ApiRequest): Promise<ApiResponse> {
-  return withJson(message, deps.budget, async (value) => {
+  const keyed = keyedBy(message, '/tasks');
+  const use = async (value: unknown): Promise<ApiResponse> => {
     const task = readTask(value, '#');
+    const location = `/tasks/${encodeURIComponent(task.id)}`;
+    const answer = json(201, { id: task.id, status: 'QUEUED' }, { location });
+    if (keyed !== null) return submitTaskOnce(deps, keyed, task, value, answer);
     const outcome = await deps.submissions.submitOne(task);
     switch (outcome.kind) {
       case 'stored':
         deps.leader.look(outcome.submitted);
         deps.metrics.tasksSubmitted(1);
-        return json(
-          201,
-          { id: task.id, status: 'QUEUED' },
-          { location: `/tasks/${encodeURIComponent(task.id)}` },
-        );
+        return answer;
       case 'exists':
         throw await alreadyExists(deps, task);
       case 'busy':
@@ -58,7 +60,50 @@ function submitTask(deps: SubmitDeps, { message }: ApiRequest): Promise<ApiRespo
       case 'missing':
         throw missingDependencies(value as TaskBody, new Set(outcome.missing));
     }
-  });
+  };
+  return withJson(message, deps.budget, use, keyed?.hash);
+}
+
+/** It goes the way of a batch of one: only there a key is written with the tasks. */
+async function submitTaskOnce(
+  deps: SubmitDeps,
+  keyed: Keyed,
+  task: SingleTask,
+  value: unknown,
+  answer: ApiResponse,
+): Promise<ApiResponse> {
+  const outcome = await deps.submissions.submitOnce(batchOfOne(task), onceOf(keyed, answer));
+  switch (outcome.kind) {
+    case 'stored':
+      told(deps, 1);
+      return answer;
+    case 'missing':
+      throw missingDependencies(value as TaskBody, outcome.missing);
+    case 'exist':
+    case 'workflow-exists':
+      throw await alreadyExists(deps, task);
+    default:
+      return answerBefore(keyed, outcome);
+  }
+}
+
+/** Stores a set, under its key where there is one, and tells the leader. */
+async function submitSet(
+  deps: SubmitDeps,
+  keyed: Keyed | null,
+  { set, batch, workflowId }: { set: TaskSet; batch: Batch; workflowId: string | null },
+  answer: ApiResponse,
+): Promise<ApiResponse> {
+  const outcome =
+    keyed === null
+      ? await deps.submissions.submitBatch(batch)
+      : await deps.submissions.submitOnce(batch, onceOf(keyed, answer));
+  if (outcome.kind === 'replayed' || outcome.kind === 'key-reused') {
+    return answerBefore(keyed as Keyed, outcome);
+  }
+  set.throwIfRefused(outcome, workflowId);
+  told(deps, set.graph.count);
+  return answer;
 }
 
 async function alreadyExists(deps: SubmitDeps, task: SingleTask): Promise<AppError> {
@@ -89,15 +134,16 @@ async function submitBatch(deps: SubmitDeps, request: ApiRequest): Promise<ApiRe
   if (mediaTypeOf(request.message) === 'application/x-ndjson') {
     return submitLines(deps, set, request);
   }
-  return withJson(request.message, deps.budget, async (value) => {
+  const keyed = keyedBy(request.message, '/tasks/batch');
+  const use = async (value: unknown): Promise<ApiResponse> => {
     if (!Array.isArray(value))
       throw invalid([{ pointer: '#', detail: 'must be an array of tasks' }]);
     const batch = await readBatch(set, value as readonly unknown[], '', null);
-    set.throwIfRefused(await deps.submissions.submitBatch(batch), null);
-    told(deps, set.graph.count);
     const ids = Array.from({ length: set.graph.count }, (_, task) => set.graph.idOf(task));
-    return json(201, { count: ids.length, ids });
-  });
+    const answer = json(201, { count: ids.length, ids });
+    return submitSet(deps, keyed, { set, batch, workflowId: null }, answer);
+  };
+  return withJson(request.message, deps.budget, use, keyed?.hash);
 }
 
 async function submitLines(
@@ -106,10 +152,11 @@ async function submitLines(
   { message }: ApiRequest,
 ): Promise<ApiResponse> {
   const lines = new Ndjson(deps.budget);
+  const keyed = keyedBy(message, '/tasks/batch');
   try {
-    await lines.readInto(set, message);
+    await lines.readInto(set, message, keyed?.hash);
     const order = await set.check();
-    const outcome = await deps.submissions.submitBatch({
+    const batch: Batch = {
       graph: set.graph,
       order,
       idPrefix: '',
@@ -118,28 +165,25 @@ async function submitLines(
       fieldsOf: (task) =>
         toFields(lines.valueOf(task) as TaskBody, PRIORITY.default, '#', new Faults()),
       sizeOf: (task) => lines.sizeOf(task),
-    });
-    set.throwIfRefused(outcome, null);
-    told(deps, set.graph.count);
-    return json(201, { count: set.graph.count });
+    };
+    const answer = json(201, { count: set.graph.count });
+    return await submitSet(deps, keyed, { set, batch, workflowId: null }, answer);
   } finally {
     await lines.close();
   }
 }
 
 function submitWorkflow(deps: SubmitDeps, { message }: ApiRequest): Promise<ApiResponse> {
-  return withJson(message, deps.budget, async (value) => {
+  const keyed = keyedBy(message, '/workflows');
+  const use = async (value: unknown): Promise<ApiResponse> => {
     const { set, batch, id, name } = await readWorkflow(deps.clock, value, '#');
-    set.throwIfRefused(await deps.submissions.submitBatch(batch), id);
     const count = set.graph.count;
-    told(deps, count);
     const ids = Array.from({ length: count }, (_, task) => batch.idPrefix + set.graph.idOf(task));
-    return json(
-      201,
-      { id, name, status: 'RUNNING', count, ids },
-      { location: `/workflows/${encodeURIComponent(id)}` },
-    );
-  });
+    const location = `/workflows/${encodeURIComponent(id)}`;
+    const answer = json(201, { id, name, status: 'RUNNING', count, ids }, { location });
+    return submitSet(deps, keyed, { set, batch, workflowId: id }, answer);
+  };
+  return withJson(message, deps.budget, use, keyed?.hash);
 }
 
 function told({ leader, metrics }: SubmitDeps, count: number): void {

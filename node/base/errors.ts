@@ -56,6 +56,14 @@ export const errors = {
       httpStatus: 409,
       ...(extra === undefined ? {} : { details: { extra } }),
     }),
+  idempotencyKeyReused: (key: string): AppError =>
+    new AppError(
+      'idempotency_key_reused',
+      `the Idempotency-Key ${key} was used for another request`,
+      {
+        httpStatus: 409,
+      },
+    ),
   tooLarge: (what: string, limit: string): AppError =>
     new AppError('too_large', `${what} is larger than the limit of ${limit}`, { httpStatus: 413 }),
   overloaded: (message: string): AppError =>

@@ -138,6 +138,11 @@ export interface BulkFilter {
   readonly dry_run?: boolean;
 }
 
+/** A submit that is repeated under a key is carried out once. */
+export interface OnceFlags {
+  readonly idempotencyKey?: string;
+}
+
 export interface Answered {
   readonly id: string;
   readonly status: string;
@@ -145,10 +150,16 @@ export interface Answered {
 
 /** Its failures are of the shape of `ClientFailure`. */
 export interface ClientPort {
-  submitTask(task: TaskSpec): Promise<Answered>;
-  submitBatch(tasks: readonly TaskSpec[]): Promise<{ count: number; ids: readonly string[] }>;
-  submitNdjson(lines: AsyncIterable<string>): Promise<{ count: number }>;
-  submitWorkflow(workflow: WorkflowSpec): Promise<Answered & { name: string; count: number }>;
+  submitTask(task: TaskSpec, once?: OnceFlags): Promise<Answered>;
+  submitBatch(
+    tasks: readonly TaskSpec[],
+    once?: OnceFlags,
+  ): Promise<{ count: number; ids: readonly string[] }>;
+  submitNdjson(lines: AsyncIterable<string>, once?: OnceFlags): Promise<{ count: number }>;
+  submitWorkflow(
+    workflow: WorkflowSpec,
+    once?: OnceFlags,
+  ): Promise<Answered & { name: string; count: number }>;
   getTask(id: string, options?: { waitMs?: number }): Promise<TaskView>;
   listTasks(filter: ListFilter): AsyncIterable<TaskLine>;
   getWorkflow(id: string): Promise<WorkflowView>;

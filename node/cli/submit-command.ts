@@ -6,7 +6,7 @@ import { PRIORITY } from '../core/task.ts';
 import { contextOf, json, withClientFlags } from './context.ts';
 import type { ClientFlags, Context } from './context.ts';
 import { InputError } from './input-error.ts';
-import type { CliDeps, TaskSpec } from './ports.ts';
+import type { CliDeps, OnceFlags, TaskSpec } from './ports.ts';
 import { readSubmission } from './submission.ts';
 import type { Source, Submission, SubmissionOptions } from './submission.ts';
 import { outcomeOf } from './views.ts';
@@ -14,7 +14,7 @@ import { watchUntilEnded } from './watch.ts';
 import type { Watched } from './watch.ts';
 import { watchedBatch, watchedTask, watchedWorkflow } from './watched.ts';
 
-type Flags = ClientFlags & SubmissionOptions & { readonly wait?: boolean };
+type Flags = ClientFlags & SubmissionOptions & OnceFlags & { readonly wait?: boolean };
 
 const MORE_HELP = `
 FILE holds a task, a list of tasks (all or nothing), a workflow ({"tasks": […]}), one task a line
@@ -40,11 +40,19 @@ export function addSubmitCommand(
       .option('--time-scale <factor>', 'WfFormat: multiply the recorded run times (1)', factorOf)
       .option('--type <type>', 'WfFormat: type of all tasks (the name of the recorded program)')
       .option('--wait', 'wait until all has ended')
+      .option('--idempotency-key <key>', 'repeated under it within a day, it is submitted once')
       .addHelpText('after', MORE_HELP),
   ).action(async (file: string, flags: Flags) => {
     const context = contextOf(deps, flags);
     const submission = await readSubmission(sourceOf(file, deps), flags);
-    exit((await submit(context, submission, flags.wait ?? false)) ? 0 : 1);
+    const { wait = false, idempotencyKey } = flags;
+    if (idempotencyKey !== undefined && wait && submission.kind === 'lines') {
+      throw new InputError(
+        '--idempotency-key: lines cannot be waited for as well, they get ids here',
+      );
+    }
+    const once = idempotencyKey === undefined ? {} : { idempotencyKey };
+    exit((await submit(context, submission, wait, once)) ? 0 : 1);
   });
 }
 
@@ -53,17 +61,18 @@ async function submit(
   context: Context,
   submission: Submission,
   isWaitedFor: boolean,
+  once: OnceFlags,
 ): Promise<boolean> {
   const { client, print, note, isJson } = context;
   switch (submission.kind) {
     case 'task': {
-      const answer = await client.submitTask(submission.task);
+      const answer = await client.submitTask(submission.task, once);
       if (isWaitedFor) return waitFor(context, watchedTask(client, answer.id));
       await print(isJson ? json(answer) : answer.id);
       return true;
     }
     case 'workflow': {
-      const answer = await client.submitWorkflow(submission.workflow);
+      const answer = await client.submitWorkflow(submission.workflow, once);
       const { id, name, status, count } = answer;
       note(`${name}: ${tasks(count)} accepted as the workflow ${id}`);
       if (isWaitedFor) return waitFor(context, watchedWorkflow(client, id, name));
@@ -72,7 +81,7 @@ async function submit(
       return true;
     }
     case 'batch': {
-      const { count, ids } = await submitList(context, submission.tasks);
+      const { count, ids } = await submitList(context, submission.tasks, once);
       note(`${tasks(count)} accepted`);
       if (isWaitedFor) return waitFor(context, watchedBatch(client, ids));
       if (isJson) await print(json({ count, ids }));
@@ -82,7 +91,7 @@ async function submit(
     case 'lines': {
       const ids: string[] = [];
       const lines = isWaitedFor ? withIds(submission.lines, ids) : submission.lines;
-      const { count } = await client.submitNdjson(lines);
+      const { count } = await client.submitNdjson(lines, once);
       note(`${tasks(count)} accepted`);
       if (isWaitedFor) return waitFor(context, watchedBatch(client, ids));
       await print(isJson ? json({ count }) : String(count));
@@ -97,8 +106,11 @@ const JSON_CHARACTERS_MAX = 5 * 1024 * 1024;
 async function submitList(
   { client }: Context,
   list: readonly TaskSpec[],
+  once: OnceFlags,
 ): Promise<{ count: number; ids: readonly string[] }> {
-  if (json(list).length < JSON_CHARACTERS_MAX) return client.submitBatch(list);
+  // Lines would carry ids made here, which are others each time.
+  const isWhole = once.idempotencyKey !== undefined || json(list).length < JSON_CHARACTERS_MAX;
+  if (isWhole) return client.submitBatch(list, once);
   const ids: string[] = [];
   const { count } = await client.submitNdjson(withIds(list.map(json), ids));
   return { count, ids };

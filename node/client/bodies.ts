@@ -209,3 +209,15 @@ export interface BulkFilter {
   /** Only counts. */
   readonly dry_run?: boolean;
 }
+
+export interface SubmitOptions {
+  /**
+   * What is sent again under it within a day is carried out once, and answered alike; so no id is made
+   * up here where the caller gives none.
+   */
+  readonly idempotencyKey?: string;
+}
+
+export function isKeyed(options: SubmitOptions): options is { readonly idempotencyKey: string } {
+  return options.idempotencyKey !== undefined;
+}

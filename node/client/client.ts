@@ -8,6 +8,7 @@ import type {
   GraphBody,
   NewSchedule,
   NewTask,
+  SubmitOptions,
   NewWorkflow,
   ScheduleBody,
   TaskBody,
@@ -18,6 +19,7 @@ import type {
   TypePatchBody,
   WorkflowBody,
 } from './bodies.ts';
+import { isKeyed } from './bodies.ts';
 import { ClientError } from './client-error.ts';
 import { Transport, answerOf, failureOf } from './transport.ts';
 import type { Answer, Call } from './transport.ts';
@@ -85,7 +87,8 @@ export class SkeinClient {
     this.clock = clock;
   }
 
-  async submitTask(task: NewTask): Promise<Submitted> {
+  async submitTask(task: NewTask, options: SubmitOptions = {}): Promise<Submitted> {
+    if (isKeyed(options)) return (await this.post('/tasks', task, options)) as Submitted;
     const sent = { ...task, id: task.id ?? uuidv7() };
     try {
       return (await this.post('/tasks', sent)) as Submitted;
@@ -97,7 +100,12 @@ export class SkeinClient {
   }
 
   /** All or nothing. The tasks may depend on each other in any order. */
-  async submitBatch(tasks: readonly NewTask[]): Promise<SubmittedBatch> {
+  async submitBatch(
+    tasks: readonly NewTask[],
+    options: SubmitOptions = {},
+  ): Promise<SubmittedBatch> {
+    if (isKeyed(options))
+      return (await this.post('/tasks/batch', tasks, options)) as SubmittedBatch;
     const sent = tasks.map((task) => ({ ...task, id: task.id ?? uuidv7() }));
     try {
       return (await this.post('/tasks/batch', sent)) as SubmittedBatch;
@@ -115,14 +123,17 @@ export class SkeinClient {
    */
   async submitNdjson(
     lines: Iterable<string> | AsyncIterable<string>,
-    options: { readonly timeoutMs?: number } = {},
+    options: SubmitOptions & { readonly timeoutMs?: number } = {},
   ): Promise<{ readonly count: number }> {
     const url = await this.transport.firstReady(this.timeoutMs);
     let response: Response;
     try {
       response = await fetch(`${url}/tasks/batch`, {
         method: 'POST',
-        headers: { 'content-type': 'application/x-ndjson', accept: 'application/json' },
+        headers: {
+          ...{ 'content-type': 'application/x-ndjson', accept: 'application/json' },
+          ...(isKeyed(options) ? { 'idempotency-key': options.idempotencyKey } : {}),
+        },
         body: encoded(lines),
         duplex: 'half',
         signal: AbortSignal.timeout(options.timeoutMs ?? NDJSON_TIMEOUT_MS),
@@ -133,7 +144,13 @@ export class SkeinClient {
     return (await answerOf(response, url)).body as { count: number };
   }
 
-  async submitWorkflow(workflow: NewWorkflow): Promise<SubmittedWorkflow> {
+  async submitWorkflow(
+    workflow: NewWorkflow,
+    options: SubmitOptions = {},
+  ): Promise<SubmittedWorkflow> {
+    if (isKeyed(options)) {
+      return (await this.post('/workflows', workflow, options)) as SubmittedWorkflow;
+    }
     const id = workflow.id ?? uuidv7();
     try {
       return (await this.post('/workflows', { ...workflow, id })) as SubmittedWorkflow;
@@ -318,13 +335,19 @@ export class SkeinClient {
     return this.transport.send({ method: 'GET', path, deadlineMs });
   }
 
-  private async post(path: string, body?: unknown): Promise<unknown> {
-    return (await this.send('POST', path, body)).body;
+  private async post(path: string, body?: unknown, options?: SubmitOptions): Promise<unknown> {
+    return (await this.send('POST', path, body, options)).body;
   }
 
-  private send(method: Call['method'], path: string, body: unknown): Promise<Answer> {
+  private send(
+    method: Call['method'],
+    path: string,
+    body: unknown,
+    { idempotencyKey }: SubmitOptions = {},
+  ): Promise<Answer> {
     const deadlineMs = this.timeoutMs;
-    const call: Call = { method, path, deadlineMs };
+    const key = idempotencyKey === undefined ? {} : { idempotencyKey };
+    const call: Call = { method, path, deadlineMs, ...key };
     if (body === undefined) return this.transport.send(call);
     const contentType = 'application/json';
     return this.transport.send({ ...call, contentType, body: JSON.stringify(body) });

@@ -11,6 +11,7 @@ export interface Call {
   /** Begins with a slash. */
   readonly path: string;
   readonly contentType?: string;
+  readonly idempotencyKey?: string;
   readonly body?: string;
   /** Milliseconds for all tries together. */
   readonly deadlineMs: number;
@@ -105,6 +106,7 @@ export class Transport {
         headers: {
           accept: 'application/json',
           ...(call.contentType === undefined ? {} : { 'content-type': call.contentType }),
+          ...(call.idempotencyKey === undefined ? {} : { 'idempotency-key': call.idempotencyKey }),
         },
         ...(call.body === undefined ? {} : { body: call.body }),
         signal: AbortSignal.timeout(Math.ceil(tryMs)),

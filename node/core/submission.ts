@@ -74,3 +74,24 @@ export type BatchOutcome =
   | { readonly kind: 'exist'; readonly ids: readonly string[]; readonly count: number }
   | { readonly kind: 'workflow-exists' }
   | { readonly kind: 'missing'; readonly missing: ReadonlySet<string> };
+
+/** A submit that is carried out once, however often it is sent. */
+export interface Once {
+  /** The client's name for it. */
+  readonly key: string;
+  /** Of the request and its body: the same name for another body is a mistake. */
+  readonly fingerprint: string;
+  readonly answer: OnceAnswer;
+}
+
+export interface OnceAnswer {
+  /** JSON. */
+  readonly text: string;
+  readonly location: string | null;
+}
+
+export type OnceOutcome =
+  | BatchOutcome
+  /** It was stored before, and this is what was answered. */
+  | { readonly kind: 'replayed'; readonly answer: OnceAnswer }
+  | { readonly kind: 'key-reused' };

@@ -29,7 +29,7 @@ const TELL: Statement = {
 
 /** Thrown inside a transaction to roll it back with an answer. */
 export class Refused extends Error {
-  readonly outcome: BatchOutcome | { readonly kind: 'ids-taken' };
+  readonly outcome: BatchOutcome | { readonly kind: 'ids-taken' } | { readonly kind: 'key-taken' };
   constructor(outcome: Refused['outcome']) {
     super(outcome.kind);
     this.outcome = outcome;

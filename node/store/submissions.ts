@@ -4,7 +4,8 @@ import { AppError, errors } from '../base/errors.ts';
 import { Gate } from '../base/gate.ts';
 import type { Submitted } from '../core/messages.ts';
 import type { Batch, BatchOutcome } from '../core/submission.ts';
-import type { SingleOutcome, SingleTask } from '../core/submission.ts';
+import type { Once, OnceOutcome, SingleOutcome, SingleTask } from '../core/submission.ts';
+import { findAnswer, sweepKeys, tryClaimKey } from './idempotency.ts';
 import { wasCommitted } from './commit-check.ts';
 import type { CommitTrace } from './commit-check.ts';
 import { CommitUnknownError, sqlState } from './database.ts';
@@ -45,6 +46,7 @@ const QUEUE_SIZE_MAX = 20_000;
 const BATCHES_MAX = 4;
 const BATCHES_WAITING_MAX = 200;
 const NAMED_MAX = 1000;
+const SWEEP_EVERY_MS = 60_000;
 /** Rounds of a submit that meets ids which vanish before they can be named. */
 const ROUNDS_MAX = 5;
 
@@ -58,6 +60,7 @@ export class Submissions {
   readonly #clock: Clock;
   readonly #types: TypeNames;
   readonly #singles: Batcher<SingleTask, SingleOutcome>;
+  #sweptMs = -Infinity;
   readonly #gate = new Gate(BATCHES_MAX, BATCHES_WAITING_MAX);
 
   constructor({ database, clock }: SubmissionsDeps) {
@@ -86,7 +89,7 @@ export class Submissions {
       const typeIds = await this.#types.resolve(batch.typeNames);
       for (let round = 1; round <= ROUNDS_MAX; round++) {
         const outcome = await this.#tryBatch(batch, typeIds);
-        if (outcome.kind !== 'ids-taken') return outcome;
+        if (outcome.kind !== 'ids-taken' && outcome.kind !== 'key-taken') return outcome;
         const existing = await this.#existingOf(batch);
         if (existing !== null) return existing;
       }
@@ -94,15 +97,57 @@ export class Submissions {
     });
   }
 
+  /**
+   * As `submitBatch`, and never twice under one key. A refusal is not remembered: what was wrong then may
+   * be right when it is sent again.
+   */
+  async submitOnce(batch: Batch, once: Once): Promise<OnceOutcome> {
+    const before = await findAnswer(this.#database, once);
+    if (before !== null) return before;
+    const outcome = await this.#gate.run(() => this.#submitUnder(once, batch));
+    await this.#maybeSweep();
+    return outcome;
+  }
+
+  async #submitUnder(once: Once, batch: Batch): Promise<OnceOutcome> {
+    if (await this.#types.hasNew(batch.typeNames)) {
+      const refusal = await this.#refusalOf(batch);
+      if (refusal !== null) return (await findAnswer(this.#database, once)) ?? refusal;
+    }
+    const typeIds = await this.#types.resolve(batch.typeNames);
+    for (let round = 1; round <= ROUNDS_MAX; round++) {
+      const outcome = await this.#tryBatch(batch, typeIds, once);
+      if (outcome.kind === 'stored') return outcome;
+      // Whoever else sent it may have stored it meanwhile.
+      const answered = await findAnswer(this.#database, once);
+      if (answered !== null) return answered;
+      if (outcome.kind !== 'ids-taken' && outcome.kind !== 'key-taken') return outcome;
+      const existing = await this.#existingOf(batch);
+      if (existing !== null) return existing;
+    }
+    throw errors.overloaded('this is being submitted by others');
+  }
+
+  /** Now and then, and only by who uses keys. */
+  async #maybeSweep(): Promise<void> {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#sweptMs < SWEEP_EVERY_MS) return;
+    this.#sweptMs = nowMs;
+    await sweepKeys(this.#database);
+  }
+
   /** Ends when what was taken in is answered. */
   async stop(): Promise<void> {
     await this.#singles.stop();
   }
 
-  async #tryBatch(batch: Batch, typeIds: TypeIds): Promise<Refused['outcome']> {
+  async #tryBatch(batch: Batch, typeIds: TypeIds, once?: Once): Promise<Refused['outcome']> {
     let trace: CommitTrace | undefined;
     try {
       await this.#transaction(typeIds, async (session) => {
+        if (once !== undefined && !(await tryClaimKey(session, once))) {
+          throw new Refused({ kind: 'key-taken' });
+        }
         ({ trace } = await insertBatch(session, batch, typeIds));
       });
     } catch (thrown) {

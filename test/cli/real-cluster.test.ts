@@ -60,6 +60,17 @@ describe('the command line on a real node', () => {
     expect(ran.err).to.include('#/0/x: is not a known field');
   });
 
+  it('submits once what is repeated under a key', async () => {
+    const once = ['submit', '-', '--idempotency-key', 'nightly-1', '--json'];
+    const first = await run(once, '{"type":"noop"}');
+    expect(await run(once, '{"type":"noop"}')).to.deep.equal(first);
+    const other = await run(once, '{"type":"sleep"}');
+    expect([other.code, other.err]).to.deep.equal([
+      1,
+      'skein: the Idempotency-Key nightly-1 was used for another request\n',
+    ]);
+  });
+
   it('cancels what waits, and retries it', async () => {
     // No node handles the type, and without a duration nothing simulates it.
     expect(await run(['submit', '-'], '{"id":"stuck","type":"unheard-of"}')).to.include({

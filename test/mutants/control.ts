@@ -8,6 +8,42 @@ const STATEMENTS = 'test/rules/statements-leader.test.ts';
 
 export const CONTROLS: readonly Mutant[] = [
   {
+    name: 'earlier-life-still-waits',
+    rule: 'rule 13',
+    file: 'node/core/arrivals.ts',
+    find: '  state.forgetChild(seq, rows.deps[at] ?? []);\n',
+    replace: '',
+    why: 'One end is counted twice, and a task begins before its other dependencies have ended.',
+    killedBy: [
+      {
+        test: 'test/scheduler/scheduler.test.ts',
+        grep: 'counts an end once where a task was cancelled, and retried with its dependencies',
+      },
+    ],
+  },
+  {
+    name: 'rule-that-takes-a-skip-for-a-failure',
+    rule: 'trigger rules',
+    file: 'node/core/task.ts',
+    find: `      if (failed > 0) return 'skip';
+      return unended === 0 ? 'ready' : 'wait';`,
+    replace: `      if (failed + skipped > 0) return 'skip';
+      return unended === 0 ? 'ready' : 'wait';`,
+    killedBy: [
+      { test: 'test/scheduler/graphs.test.ts', grep: 'end as a reference of the contract says' },
+    ],
+  },
+  {
+    name: 'key-without-its-body',
+    rule: 'Idempotency-Key',
+    file: 'node/store/idempotency.ts',
+    find: "if (row.fingerprint !== fingerprint) return { kind: 'key-reused' };",
+    replace: '',
+    killedBy: [
+      { test: 'test/api/idempotency.test.ts', grep: 'refuses the key of another request' },
+    ],
+  },
+  {
     name: 'bulk-in-one-round',
     rule: 'rule 11',
     file: 'node/leader/inbox.ts',

@@ -129,9 +129,9 @@ export const SUBMITS: readonly Mutant[] = [
     name: 'lines-submitted-before-they-are-checked',
     rule: 'rule 16',
     file: 'node/api/submit.ts',
-    find: `await lines.readInto(set, message);
+    find: `await lines.readInto(set, message, keyed?.hash);
     const order = await set.check();`,
-    replace: `await lines.readInto(set, message);
+    replace: `await lines.readInto(set, message, keyed?.hash);
     const order = Int32Array.from({ length: set.graph.count }, (_, task) => task);`,
     killedBy: [
       {
