@@ -180,8 +180,11 @@ export class Inbox {
 
   /**
    * The tasks themselves and whatever was SKIPPED because of them come back. While that is done, what
-   * the loop still knows of their former ends may skip more: so it is looked again until nothing new is
-   * found, which takes as many rounds as there are such skips one below the other.
+   * the loop still knows of their former ends may skip more: so it is looked again until nothing more
+   * comes back, which takes as many rounds as there are such skips one below the other. What came back
+   * once is left alone, because its rule may say so again; what was asked for and had not ended is not,
+   * because it may be skipped only now. An answer that was lost looks as if nothing had come back, so the
+   * first round is never the last.
    */
   private async applyRetries(rows: readonly InboxRow[]): Promise<void> {
     const { reader } = this.deps;
@@ -189,15 +192,15 @@ export class Inbox {
     if (asked.length === 0) return;
     const firstEndMs = await this.firstEndMs(asked);
     const revived = new Set<number>();
-    for (let from = asked; ; from = [...revived]) {
-      const roots = from;
+    for (let round = 1; ; round++) {
+      const roots = [...new Set([...asked, ...revived])];
       const below = await this.persist('skipped_below', () =>
         reader.skippedBelow(roots, firstEndMs),
       );
       const found = below.filter((seq) => !revived.has(seq));
-      if (found.length === 0) return;
-      for (const seq of found) revived.add(seq);
-      await this.revive(found);
+      const cameBack = found.length === 0 ? [] : await this.revive(found);
+      if (cameBack.length === 0 && round > 1) return;
+      for (const seq of cameBack) revived.add(seq);
     }
   }
 
@@ -215,13 +218,15 @@ export class Inbox {
    * Nearest first is how they come, and nearest last is how they go back: whatever a leader that dies
    * in between has left is still found from the tasks that were asked for.
    */
-  private async revive(below: readonly number[]): Promise<void> {
+  private async revive(below: readonly number[]): Promise<readonly number[]> {
     const { reader, writer, mailbox, isCaughtUp, pageRows = PAGE_ROWS } = this.deps;
     const farthestFirst = below.toReversed();
     const rowsMax = Math.min(pageRows, REVIVE_ROWS_MAX);
+    const cameBack: number[] = [];
     for (let from = 0; from < farthestFirst.length; from += rowsMax) {
       const chunk = farthestFirst.slice(from, from + rowsMax);
       const revived = await this.persist('revive', () => writer.reviveMany(chunk));
+      cameBack.push(...revived);
       this.deps.log.info('Ended tasks were revived.', { count: revived.length });
     }
     const load = (this.lastLoad -= 1);
@@ -233,6 +238,7 @@ export class Inbox {
     }
     await mailbox.postAndWait({ kind: 'load-ended', load, isPaged: true });
     while (!isCaughtUp()) await mailbox.postAndWait({ kind: 'time-passed' });
+    return cameBack;
   }
 
   private persist<T>(what: string, run: () => Promise<T>): Promise<T> {

@@ -8,6 +8,20 @@ const STATEMENTS = 'test/rules/statements-leader.test.ts';
 
 export const CONTROLS: readonly Mutant[] = [
   {
+    name: 'asked-taken-for-revived',
+    rule: 'rule 13',
+    file: 'node/leader/inbox.ts',
+    find: '      for (const seq of cameBack) revived.add(seq);\n',
+    replace: '      for (const seq of [...cameBack, ...found]) revived.add(seq);\n',
+    why: 'A task that is skipped by an earlier end while it is retried stays SKIPPED.',
+    killedBy: [
+      {
+        test: 'test/leader/inbox.test.ts',
+        grep: 'brings back what was asked for, was not skipped yet, and is skipped meanwhile',
+      },
+    ],
+  },
+  {
     name: 'earlier-life-still-waits',
     rule: 'rule 13',
     file: 'node/core/arrivals.ts',

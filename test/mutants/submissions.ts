@@ -230,11 +230,8 @@ export const SUBMITS: readonly Mutant[] = [
     name: 'retry-looks-once',
     rule: 'rule 13',
     file: INBOX,
-    find: `      await this.revive(found);
-    }`,
-    replace: `      await this.revive(found);
-      return;
-    }`,
+    find: 'if (cameBack.length === 0 && round > 1) return;',
+    replace: 'if (round > 1) return;',
     why: 'What was skipped while the first ones were being revived stays skipped.',
     killedBy: [
       {
