@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { LABEL_KEY, LABEL_VALUE } from './core/labels.ts';
+import type { RetentionPolicy } from './core/retention.ts';
 import { LAN, WAN, faultsOf } from './core/timings.ts';
 import type { Timings } from './core/timings.ts';
 import { faultsOfAllowList } from './handlers/address-guard.ts';
@@ -41,6 +42,7 @@ export interface Config {
   readonly timings: Timings;
   /** A shut-down waits so long for running tasks before it hands them back. */
   readonly drainMs: number;
+  readonly retention: RetentionPolicy;
 }
 
 /** One line of `skein node --help` and of the table in the README. */
@@ -135,6 +137,20 @@ export const SETTINGS: readonly Setting[] = [
   setting('logFormat', '--log-format', 'FORMAT', 'pretty on a terminal, else json', 'pretty, json'),
   setting('timings', '--timings', 'PROFILE', 'lan', 'lan, or wan (all four times longer)'),
   setting('leaseMs', '--lease-ms', 'MS', '10000', 'lease of a node; wan: 40000'),
+  setting(
+    'retentionDays',
+    '--retention-days',
+    'DAYS',
+    '7',
+    'what ended longer ago is removed; 0 keeps it; the same on every node',
+  ),
+  setting(
+    'retentionGb',
+    '--retention-gb',
+    'GB',
+    '0',
+    'above so much history the oldest is removed; 0 for no limit',
+  ),
   setting('drainMs', '--drain-ms', 'MS', '25000', 'a shut-down waits so long for running tasks'),
 ];
 
@@ -145,6 +161,24 @@ const whole = (min: number, max: number) =>
       error: 'must be a whole number',
     })
     .pipe(z.number().int().min(min).max(max));
+
+/** A number, or its digits, with a fraction where there is one. */
+const amount = (min: number, max: number) =>
+  z
+    .union(
+      [
+        z.number(),
+        z
+          .string()
+          .trim()
+          .regex(/^\d+(\.\d+)?$/)
+          .transform(Number),
+      ],
+      {
+        error: 'must be a number',
+      },
+    )
+    .pipe(z.number().min(min).max(max));
 
 const SWITCH_ON = ['1', 'true', 'on', 'yes'];
 const SWITCH_OFF = ['0', 'false', 'off', 'no', ''];
@@ -182,6 +216,8 @@ const keyOf = (label: string): string => label.slice(0, label.indexOf('='));
 const isLabel = (label: string): boolean =>
   LABEL_KEY.test(keyOf(label)) && LABEL_VALUE.test(label.slice(label.indexOf('=') + 1));
 
+const DAY_MS = 24 * 3_600_000;
+const GB = 1e9;
 const PORT_MAX = 65_535;
 const host = z.string().trim().min(1);
 
@@ -220,6 +256,8 @@ const SCHEMA = z.object({
   timings: z.enum(['lan', 'wan']).default('lan'),
   leaseMs: whole(1, 3_600_000).optional(),
   drainMs: whole(0, 3_600_000).default(25_000),
+  retentionDays: amount(0, 36_500).default(7),
+  retentionGb: amount(0, 1_000_000).default(0),
 });
 
 export interface ConfigSource {
@@ -241,7 +279,7 @@ export function parseConfig(source: ConfigSource): Config {
     }
     throw new ConfigError(faults);
   }
-  const { leaseMs, timings: profile, handlers, ...given } = parsed.data;
+  const { leaseMs, timings: profile, handlers, retentionDays, retentionGb, ...given } = parsed.data;
   const timings = timingsOf(profile, leaseMs);
   faults.push(
     ...faultsOf(timings).map((fault) => `${origins.get('leaseMs') ?? profile}: ${fault}`),
@@ -258,6 +296,7 @@ export function parseConfig(source: ConfigSource): Config {
     advertiseGrpcAddress: given.advertiseGrpcAddress ?? null,
     logFormat: given.logFormat ?? (isTerminal ? 'pretty' : 'json'),
     timings,
+    retention: { ageMs: retentionDays * DAY_MS, bytesMax: retentionGb * GB },
   };
 }
 

@@ -361,7 +361,7 @@ export class Incarnation {
     metrics.electionWon();
     const fenced = surroundings.connect('leader', FENCED_STATEMENT_MS, this.anchor);
     const reads = surroundings.connect('reader', STATEMENT_MS, this.anchor);
-    const schedules = surroundings.schedules?.(this.anchor);
+    const duties = surroundings.duties?.(this.anchor);
     const writer = new TermWriter(fenced, term);
     const loop = new LeaderLoop(
       {
@@ -374,7 +374,7 @@ export class Incarnation {
         writer,
         renewer: this.registry,
         processes: surroundings.processes,
-        schedules,
+        ...duties,
         isDeposedError: (error) => error instanceof DeposedError,
         onDeposed: (reason) => {
           log.warn('The office is given up.', { term, reason });
@@ -389,7 +389,7 @@ export class Incarnation {
         log.error('The term ended by an error.', { term, error: toError(thrown) });
         this.elector.depose('the leader failed');
       })
-      .then(() => Promise.all([fenced.close(), reads.close(), schedules?.close()]))
+      .then(() => Promise.all([fenced.close(), reads.close(), duties?.close()]))
       .then(() => undefined);
     this.term = { loop, ended };
     void writer.addEvent('elected', config.name, {}).catch((thrown: unknown) => {

@@ -289,7 +289,7 @@ class Node implements RunningNode {
       metrics,
       surroundings: realSurroundings({
         ...{ databaseUrl, name, log, childEntry, childSettings, primary, users },
-        schedules: { ...scheduleRendering(systemClock), metrics },
+        duties: { ...scheduleRendering(systemClock), metrics, retention: config.retention },
         memoryMb: config.handlerMemoryMb,
         doubt: () => {
           this.probe?.doubt();

@@ -10,10 +10,18 @@ import type { LeaderStream } from './cluster/leader-contact.ts';
 import type { LockSession } from './cluster/ports.ts';
 import type { FromLeader, Hello } from './core/messages.ts';
 import type { Timings } from './core/timings.ts';
-import type { LogPort, ProcessesPort, ScheduleMetricsPort } from './leader/ports.ts';
+import type { RetentionPolicy } from './core/retention.ts';
+import type {
+  HistoryMetricsPort,
+  LogPort,
+  ProcessesPort,
+  ScheduleMetricsPort,
+} from './leader/ports.ts';
+import type { RetentionDeps } from './leader/retention.ts';
 import type { ScheduleDeps } from './leader/timetable.ts';
 import { dialLeader } from './rpc/leader-link.ts';
 import { Database } from './store/database.ts';
+import { History } from './store/history.ts';
 import { LockSessions } from './store/lock-session.ts';
 import { Pipeline, type Statements } from './store/pipeline.ts';
 import { Anchor, type PrimaryWatch, type Servers } from './store/primary.ts';
@@ -43,8 +51,8 @@ export interface Surroundings {
   connect(role: string, statementTimeoutMs: number, servers?: Servers): Connection;
   /** Each call of the function that this answers gives a new session, not yet opened. */
   lockSessions(incarnation: string, timings: Timings, servers?: Servers): () => LockSession;
-  /** What a leader fires schedules by; absent where there are none. */
-  schedules?(servers?: Servers): LeaderSchedules;
+  /** What a leader does beside leasing; absent where it does nothing else. */
+  duties?(servers?: Servers): LeaderDuties;
   dial(options: DialOptions): LeaderStream;
   isolate(
     deps: Omit<IsolationDeps, 'childEntry' | 'childSettings'> & { readonly slots: number },
@@ -60,7 +68,9 @@ export interface Connection extends Statements {
   close(): Promise<void>;
 }
 
-export interface LeaderSchedules extends ScheduleDeps {
+export interface LeaderDuties {
+  readonly schedules: ScheduleDeps;
+  readonly retention: RetentionDeps;
   close(): Promise<void>;
 }
 
@@ -86,18 +96,22 @@ export interface RealDeps {
   readonly memoryMb?: number;
   /** Of the whole process: its lives and its REST are on the same server. */
   readonly primary: PrimaryWatch;
-  /** How the body of a schedule becomes what is submitted; without it nothing fires here. */
-  readonly schedules?: Pick<FirerDeps, 'renderTask' | 'renderWorkflow'> & {
-    readonly metrics: ScheduleMetricsPort;
+  /** Without it a leader here fires no schedule and removes nothing. */
+  readonly duties?: Pick<FirerDeps, 'renderTask' | 'renderWorkflow'> & {
+    readonly retention: RetentionPolicy;
+    readonly metrics: ScheduleMetricsPort & HistoryMetricsPort;
   };
   doubt(): void;
 }
 
 /**
- * A fire is a transaction of several statements: a leader that freezes amid them must not keep the next
- * one from its office for longer than one of its other writes would.
+ * Some duties are transactions of several statements: a leader that freezes amid one must not keep the
+ * next one from its office for longer than one of its other writes would.
  */
+const DUTY_IDLE_MS = 400;
 const FIRE_STATEMENT_MS = 400;
+/** To see what refers to a portion of the history, all that is unfinished is looked through. */
+const REMOVE_STATEMENT_MS = 10_000;
 
 export function realSurroundings(deps: RealDeps): Surroundings {
   const { databaseUrl, name, log, childEntry, childSettings, primary } = deps;
@@ -129,7 +143,7 @@ export function realSurroundings(deps: RealDeps): Surroundings {
       const sessions = new LockSessions({ databaseUrl, incarnation, clock, timings, servers });
       return () => sessions.create();
     },
-    ...(deps.schedules === undefined ? {} : schedulesOf(deps, deps.schedules)),
+    ...(deps.duties === undefined ? {} : dutiesOf(deps, deps.duties)),
     dial: (options) => dialLeader({ ...options, clock, log }),
     isolate: (isolation) =>
       users === undefined
@@ -138,20 +152,29 @@ export function realSurroundings(deps: RealDeps): Surroundings {
   };
 }
 
-function schedulesOf(
+function dutiesOf(
   { databaseUrl: url, name, primary }: RealDeps,
-  { renderTask, renderWorkflow, metrics }: NonNullable<RealDeps['schedules']>,
-): Pick<Surroundings, 'schedules'> {
+  { renderTask, renderWorkflow, metrics, retention: policy }: NonNullable<RealDeps['duties']>,
+): Pick<Surroundings, 'duties'> {
   return {
-    schedules: (servers = primary) => {
-      const database = new Database({
-        ...{ url, name, role: 'schedules', clock: systemClock, rng: systemRng, servers },
-        connectionsMax: 1,
-        statementTimeoutMs: FIRE_STATEMENT_MS,
-        lockTimeoutMs: FIRE_STATEMENT_MS,
-      });
-      const schedules = new ScheduleFirer({ database, renderTask, renderWorkflow });
-      return { schedules, metrics, fireTimes: fireTimesOf, close: () => schedules.stop() };
+    duties: (servers = primary) => {
+      const shared = { url, name, clock: systemClock, rng: systemRng, servers, connectionsMax: 1 };
+      const idleInTransactionMs = DUTY_IDLE_MS;
+      const open = (role: string, statementTimeoutMs: number): Database =>
+        new Database({
+          ...{ ...shared, role, statementTimeoutMs, idleInTransactionMs },
+          lockTimeoutMs: Math.min(statementTimeoutMs, DUTY_IDLE_MS),
+        });
+      const firing = open('schedules', FIRE_STATEMENT_MS);
+      const schedules = new ScheduleFirer({ database: firing, renderTask, renderWorkflow });
+      const history = new History(open('retention', REMOVE_STATEMENT_MS));
+      return {
+        schedules: { schedules, metrics, fireTimes: fireTimesOf },
+        retention: { history, metrics, policy },
+        close: async () => {
+          await Promise.all([schedules.stop(), history.stop()]);
+        },
+      };
     },
   };
 }

@@ -20,6 +20,7 @@ import type {
 import { Reaper } from './reaper.ts';
 import { Roster } from './roster.ts';
 import { takeOver } from './takeover.ts';
+import { Retention, type RetentionDeps } from './retention.ts';
 import { Timetable, type ScheduleDeps } from './timetable.ts';
 import { Unanswered, untilDone } from './until-done.ts';
 
@@ -35,8 +36,8 @@ import { Unanswered, untilDone } from './until-done.ts';
  * it fast: whatever arrives while a commit is under way is the next step's batch.
  *
  * Beside the loop run: the takeover (reading the live set, the first act of a term), the inbox (what
- * the API has submitted, edited, cancelled), the timetable (schedules that fire), the reaper (renewals,
- * and the leases of the dead), the beat (a word on each stream, so that a silent leader is noticed).
+ * the API has submitted, edited, cancelled), the timetable (schedules that fire), the removal of what
+ * is old, the reaper (renewals, and the leases of the dead), the beat (a word on each stream, so that a silent leader is noticed).
  *
  * Failures: a write that fails is tried again, which its guards make safe; while that lasts the loop
  * makes no progress, `progressMs` stands still, and the elector lets the office go. What is asked beside
@@ -61,6 +62,8 @@ export interface LeaderDeps {
   readonly processes: ProcessesPort;
   /** Absent where nothing is scheduled. */
   readonly schedules?: ScheduleDeps | undefined;
+  /** Absent where nothing is ever removed. */
+  readonly retention?: RetentionDeps | undefined;
   readonly isDeposedError: (error: Error) => boolean;
   /** A later term exists: the office is over. */
   readonly onDeposed: (reason: string) => void;
@@ -88,6 +91,7 @@ export class LeaderLoop {
   private readonly performer: Performer;
   private readonly inbox: Inbox;
   private readonly timetable: Timetable | undefined;
+  private readonly retention: Retention | undefined;
   private readonly reaper: Reaper;
   private lastProgressMs: number;
 
@@ -104,7 +108,9 @@ export class LeaderLoop {
       isCaughtUp: () => this.scheduler.isCaughtUp,
       onSchedules: () => this.timetable?.look(),
     });
-    const { schedules } = deps;
+    const { schedules, retention } = deps;
+    this.retention =
+      retention === undefined ? undefined : new Retention({ ...deps, ...retention, leadership });
     const onSubmitted = (): void => {
       this.inbox.look();
     };
@@ -161,6 +167,7 @@ export class LeaderLoop {
         databaseClock: this.databaseClock,
       }).then(() => this.inbox.run()),
       this.timetable?.run(),
+      this.retention?.run(),
       this.reaper.run(),
       this.keepHouse(),
     ]).catch((thrown: unknown) => {

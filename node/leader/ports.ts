@@ -1,5 +1,6 @@
 import type { LiveRows, TypeGates } from '../core/events.ts';
 import type { FromLeader, FromNode, Hello } from '../core/messages.ts';
+import type { Stored } from '../core/retention.ts';
 import type { CatchUp, Decision, Overlap, Period, Timing } from '../core/schedule.ts';
 import type { EndCode } from '../core/task.ts';
 
@@ -189,6 +190,32 @@ export interface SchedulePort {
   ): Promise<readonly Fired[]>;
   /** Whether an error is about what was fired, and not about the database as a whole. */
   isTheirFault(error: Error): boolean;
+}
+
+/** What ended at least so long ago, and no task behind that number. */
+export interface Cutoff {
+  readonly ageMs: number;
+  readonly lastSeq: number;
+}
+
+/** The last that was looked at, undefined at the end. */
+export interface Walked {
+  readonly last: number | undefined;
+  readonly removed: number;
+}
+
+/** What has ended; every removal is under the fence of the term. */
+export interface HistoryPort {
+  removeTasks(term: number, cutoff: Cutoff, after: number): Promise<Walked>;
+  removeWorkflows(term: number, cutoff: Cutoff, after: number): Promise<Walked>;
+  removeEvents(term: number, cutoff: Pick<Cutoff, 'ageMs'>): Promise<number>;
+  sizes(): Promise<{ readonly tasks: Stored; readonly others: readonly Stored[] }>;
+  /** The number of the last of so many tasks, the oldest. */
+  oldest(count: number): Promise<number>;
+}
+
+export interface HistoryMetricsPort {
+  historyRemoved(what: 'task' | 'workflow' | 'event', count: number): void;
 }
 
 export interface ScheduleMetricsPort {

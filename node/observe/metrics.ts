@@ -108,6 +108,12 @@ export class Metrics {
     labelNames: ['outcome'],
     registers: [this.registry],
   });
+  private readonly removed = new Counter({
+    name: 'skein_history_removed_total',
+    help: 'What this node, leading, removed from the history, by what it was.',
+    labelNames: ['what'],
+    registers: [this.registry],
+  });
   private readonly stale = this.counter(
     'skein_stale_outcomes_total',
     'Outcomes of this node that came after their lease had ended, and were refused.',
@@ -206,6 +212,10 @@ export class Metrics {
     fires: Readonly<Record<'fired' | 'skipped' | 'missed' | 'refused', number>>,
   ): void {
     for (const [outcome, count] of Object.entries(fires)) this.fires.inc({ outcome }, count);
+  }
+
+  historyRemoved(what: 'task' | 'workflow' | 'event', count: number): void {
+    this.removed.inc({ what }, count);
   }
 
   staleOutcomes(count: number): void {

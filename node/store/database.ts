@@ -39,6 +39,8 @@ export interface DatabaseSettings {
   readonly connectTimeoutMs?: number;
   readonly statementTimeoutMs?: number;
   readonly lockTimeoutMs?: number;
+  /** How long a transaction may stand still between two statements; as a statement unless given. */
+  readonly idleInTransactionMs?: number;
 }
 
 /** With a name (`file.function`) it is prepared once a session, and its text never changes. */
@@ -101,7 +103,7 @@ export class Database implements Session {
       keepAliveInitialDelayMillis: 5000,
       statement_timeout: limits.statementTimeoutMs,
       lock_timeout: limits.lockTimeoutMs,
-      idle_in_transaction_session_timeout: limits.statementTimeoutMs,
+      idle_in_transaction_session_timeout: limits.idleInTransactionMs ?? limits.statementTimeoutMs,
       options: SESSION_OPTIONS,
       types: COLUMN_TYPES,
       verify: (client, done) => {
