@@ -27,6 +27,7 @@ describe('parseConfig', () => {
       allowShell: false,
       logFormat: 'json',
       drainMs: 25_000,
+      retention: { ageMs: 7 * 24 * 3_600_000, bytesMax: 0 },
       timings: LAN,
     });
     expect(config.name).to.match(new RegExp(`-${String(process.pid)}$`));
@@ -126,6 +127,8 @@ describe('parseConfig', () => {
       logFormat: 'pretty',
       timings: 'wan',
       leaseMs: '50000',
+      retentionDays: '0.5',
+      retentionGb: '20',
       drainMs: '6',
     };
     const env = Object.fromEntries(SETTINGS.map((s) => [s.env[0] ?? '', values[s.key]]));
@@ -134,6 +137,7 @@ describe('parseConfig', () => {
       ...{ grpcHost: '0.0.0.0', grpcPort: 2, advertiseHttpUrl: 'https://a.example' },
       ...{ advertiseGrpcAddress: 'a.example:3', slots: 4, simulate: true, logLevel: 'debug' },
       ...{ logFormat: 'pretty', drainMs: 6, allowShell: true },
+      retention: { ageMs: 12 * 3_600_000, bytesMax: 20e9 },
       httpAllow: ['10.0.0.0/8', '::1', 'inner.example'],
       labels: ['gpu=a100', 'ssd=true', 'zone=eu'],
       ...{ handlersDir: path.resolve('mine'), handlerMemoryMb: 64 },

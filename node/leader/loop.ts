@@ -37,7 +37,8 @@ import { Unanswered, untilDone } from './until-done.ts';
  *
  * Beside the loop run: the takeover (reading the live set, the first act of a term), the inbox (what
  * the API has submitted, edited, cancelled), the timetable (schedules that fire), the removal of what
- * is old, the reaper (renewals, and the leases of the dead), the beat (a word on each stream, so that a silent leader is noticed).
+ * is old, the reaper (renewals, and the leases of the dead), the beat (a word on each stream, so that
+ * a silent leader is noticed).
  *
  * Failures: a write that fails is tried again, which its guards make safe; while that lasts the loop
  * makes no progress, `progressMs` stands still, and the elector lets the office go. What is asked beside

@@ -16,8 +16,9 @@ import { orAborted, untilDone } from './until-done.ts';
  * a connection of its own, each followed by a pause of nine times as long as it took. So it has a tenth of
  * one session at most, and less where the database is busy.
  *
- * It begins some time after the term, every ten minutes, and walks from the oldest task on until it comes to those
- * that are too young. What it must leave, because something refers to it, it finds again the next time.
+ * It begins some time after the term, and every ten minutes again, and walks from the oldest task on
+ * until it comes to those that are too young. What it must leave, because something refers to it, it
+ * finds again the next time.
  *
  * Failures: none of them ends the term; the walk is given up and begun anew the next time. A fence that
  * counts 0 ends the term, as everywhere.

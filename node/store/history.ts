@@ -9,10 +9,11 @@ import { DeposedError } from './term-writer.ts';
  * A portion is a transaction of three steps. The tasks are locked, those that others hold left out: from
  * then on no submit can name one of them as a dependency (it takes a key-share lock), and no retry can
  * revive one. Then, by a statement of its own and so by a snapshot that is younger than the locks, it is
- * asked what refers to them: an unfinished task by its `deps`, and a task that did not complete, and could be revived,
- * by the id of a dependency that did not complete either. Such ones stay. (One that completed may go
- * from under a task that can be revived: what is in neither `live` nor `not_completed` counts as
- * completed.) Last, under the fence of the term, the others are removed, and all that is kept of them.
+ * asked what refers to them: an unfinished task by its `deps`, and a task that did not complete, and
+ * could be revived, by the id of a dependency that did not complete either. Such ones stay. (One that
+ * completed may go from under a task that can be revived: what is in neither `live` nor `not_completed`
+ * counts as completed.) Last, under the fence of the term, the others are removed, and all that is
+ * kept of them.
  *
  * A workflow goes as a whole: first its own row, as soon as all its tasks have ended long enough ago,
  * then its tasks, which are left alone as long as there is that row.

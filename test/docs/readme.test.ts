@@ -138,6 +138,7 @@ async function metricRows(): Promise<readonly (readonly string[])[]> {
     leases: 0,
     nodes: { alive: 1, draining: 0 },
   });
+  metrics.historyRemoved('task', 1);
   metrics.schedulesFired({ fired: 1, skipped: 0, missed: 0, refused: 0 });
   metrics.committed('settle', 1, 0);
   metrics.heartbeatAnswered('lock', 0);
