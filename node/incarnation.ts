@@ -8,6 +8,7 @@ import { isUnderstood, PROTOCOL } from './core/messages.ts';
 import type { Handler } from './core/handler.ts';
 import { LeaderLoop } from './leader/loop.ts';
 import type { LeaderMetricsPort, LinkHandlers, LinkToNode, LogPort } from './leader/ports.ts';
+import { openReports, type Reports } from './reports.ts';
 import { GraphReader } from './store/graph-reader.ts';
 import { LeaseStore } from './store/lease-store.ts';
 import { NodeRegistry, type FormerLife, type NodeFacts } from './store/node-registry.ts';
@@ -15,7 +16,6 @@ import { isDataError } from './store/pipeline.ts';
 import { DeposedError, TermWriter } from './store/term-writer.ts';
 import type { Connection, LifeAnchor, Surroundings } from './surroundings.ts';
 import { Executor } from './worker/executor.ts';
-import { LogReports } from './worker/log-reports.ts';
 import type { WorkerMetricsPort } from './worker/ports.ts';
 import type { UserCode } from './worker/user-code.ts';
 import { Worker } from './worker/worker.ts';
@@ -27,7 +27,7 @@ import { Worker } from './worker/worker.ts';
  * over to another server, where its number and its leases may be another's (store/primary.ts).
  *
  * Connections: the lock's (elector), the leader's two (fenced writes, reads) while it leads, the
- * worker's, and the one that renews the lease, so that nothing of these waits for another.
+ * worker's, that of what runs say, and the one that renews the lease: none of these waits for another.
  */
 export interface IncarnationDeps {
   readonly config: Pick<Config, 'name' | 'slots' | 'simulate' | 'labels' | 'timings'>;
@@ -71,8 +71,9 @@ export class Incarnation {
   readonly contact: LeaderContact;
   private readonly deps: IncarnationDeps;
   private readonly registry: NodeRegistry;
-  private readonly connections: readonly Connection[];
+  private readonly connections: readonly Pick<Connection, 'close'>[];
   private readonly worker: Worker;
+  private readonly reports: Reports;
   private readonly elector: Elector;
   private readonly anchor: LifeAnchor | undefined;
   private readonly incarnation: string;
@@ -129,7 +130,8 @@ export class Incarnation {
     const settles = Array.from({ length: SETTLE_LANES }, () =>
       surroundings.connect('worker', STATEMENT_MS, anchor),
     );
-    this.connections = [control, payloads, ...settles];
+    this.reports = openReports(deps, nodeId, anchor);
+    this.connections = [control, payloads, ...settles, this.reports];
     this.worker = this.createWorker(payloads, settles);
     this.contact = this.createContact(facts);
     this.elector = this.createElector(facts);
@@ -207,8 +209,7 @@ export class Incarnation {
 
   /**
    * Ends everything at once; what is not settled will be reclaimed. It signs out only when nothing that
-   * it began runs any more, because the leader gives its tasks to others right then (rule 7). Else its
-   * lease runs out, or its death is proven.
+   * it began runs any more: its tasks are others' right then (rule 7). Else its lease runs out.
    */
   async end(): Promise<void> {
     await this.elector.stop();
@@ -264,7 +265,7 @@ export class Incarnation {
     const store = new LeaseStore(this.nodeId, payloads, settles);
     const executor = new Executor({
       ...shared,
-      ...{ reports: new LogReports(log), results: (seq: number) => store.results(seq) },
+      ...{ reports: this.reports, results: (seq: number) => store.results(seq) },
       handlers: new Map(handlers.map((handler) => [handler.type, handler])),
       users: users?.types,
       simulates: config.simulate,

@@ -14,6 +14,7 @@ import { ClusterReader } from './store/cluster-reader.ts';
 import { TypeControl } from './store/type-control.ts';
 import { Database } from './store/database.ts';
 import { openEmbeddedPostgres, type EmbeddedPostgres } from './store/embedded-postgres.ts';
+import { LogReader } from './store/log-reader.ts';
 import { LockSessions } from './store/lock-session.ts';
 import { migrate } from './store/migrate.ts';
 import { PrimaryProbe } from './store/primary-probe.ts';
@@ -260,6 +261,7 @@ class Node implements RunningNode {
       metrics: this.metrics,
       submissions,
       tasks: new TaskReader(database),
+      logs: new LogReader(database),
       changes: new TaskChanges(database),
       bulk: new BulkChanges(database),
       workflows: new WorkflowReader(database),

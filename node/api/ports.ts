@@ -5,6 +5,7 @@ import type { SingleOutcome, SingleTask } from '../core/submission.ts';
 import type { BulkAsked, BulkKind } from '../store/bulk-changes.ts';
 import type { ClusterRecord, EventRecord, NodeRecord } from '../store/cluster-reader.ts';
 import type { ScheduleRecord, ScheduleSpec } from '../store/schedules.ts';
+import type { LogPage, LogPosition } from '../store/log-reader.ts';
 import type { Obstacles } from '../store/obstacles.ts';
 import type { TaskPatch } from '../store/task-changes.ts';
 import type { TaskPage, TaskQuery } from '../store/task-list.ts';
@@ -66,6 +67,10 @@ export interface SubmissionsPort {
 export interface DependencyEnd {
   readonly id: string;
   readonly status: TaskStatus;
+}
+
+export interface LogReaderPort {
+  read(seq: number, after: LogPosition, attempt: number | null): Promise<LogPage>;
 }
 
 export interface TaskReaderPort {

@@ -41,6 +41,18 @@ export class Query {
     return this.#integer('limit', 1, PAGE_MAX) ?? fallback;
   }
 
+  /** From 1 up; null where it is not given. */
+  count(key: string): number | null {
+    return this.#integer(key, 1, 32_767);
+  }
+
+  /** `1` or `true`, `0` or `false`; off where it is not given. */
+  flag(key: string): boolean {
+    const value = this.#parameters.get(key) ?? '0';
+    if (!['0', 'false', '1', 'true'].includes(value)) this.#fault(key, 'must be 0 or 1');
+    return value === '1' || value === 'true';
+  }
+
   /** The `next` of the page before. */
   cursor(): number | null {
     return this.#integer('cursor', 1, Number.MAX_SAFE_INTEGER);

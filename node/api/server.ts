@@ -10,11 +10,14 @@ import { BodyBudget } from './body.ts';
 import { bulkEndpoints } from './bulk.ts';
 import { clusterEndpoints } from './cluster.ts';
 import type { ApiResponse, Endpoint } from './endpoint.ts';
+import { sendStream } from './send-stream.ts';
+import { logEndpoints } from './logs.ts';
 import type {
   ClusterReaderPort,
   FeedPort,
   LeaderPort,
   LogPort,
+  LogReaderPort,
   MetricsPort,
   Readiness,
   SchedulesPort,
@@ -64,6 +67,7 @@ export interface ApiDeps {
   readonly metrics: MetricsPort;
   readonly submissions: SubmissionsPort;
   readonly tasks: TaskReaderPort;
+  readonly logs: LogReaderPort;
   readonly changes: TaskChangesPort;
   readonly bulk: BulkChangesPort;
   readonly workflows: WorkflowReaderPort;
@@ -98,6 +102,8 @@ export class ApiServer {
   readonly #limits: ApiLimits;
   readonly #waiter: Waiter;
   readonly #server: Server;
+  /** All and only the responses that are sent as they come. */
+  readonly #streams = new Set<ServerResponse>();
   #stopping = false;
   #active = 0;
   #onIdle: (() => void) | null = null;
@@ -112,6 +118,7 @@ export class ApiServer {
       ...submitEndpoints(shared),
       ...bulkEndpoints(shared),
       ...taskEndpoints(shared),
+      ...logEndpoints(shared),
       ...workflowEndpoints(shared),
       ...typeEndpoints(shared),
       ...scheduleEndpoints(shared),
@@ -146,6 +153,7 @@ export class ApiServer {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#waiter.stop();
+    for (const response of this.#streams) response.destroy();
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => {
         resolve();
@@ -272,19 +280,25 @@ export class ApiServer {
   async #send(
     request: IncomingMessage,
     response: ServerResponse,
-    { status, headers, text }: ApiResponse,
+    { status, headers, text, stream }: ApiResponse,
     requestId: string,
   ): Promise<void> {
     const body = Buffer.from(text);
     response.writeHead(status, {
       'content-type': 'application/json',
-      'content-length': body.length,
+      ...(stream === undefined ? { 'content-length': body.length } : {}),
       'x-content-type-options': 'nosniff',
       'x-request-id': requestId,
       ...(this.#stopping ? { connection: 'close' } : {}),
       ...headers,
     });
     if (!request.complete) this.#discard(request);
+    if (stream !== undefined) {
+      this.#streams.add(response);
+      await sendStream(response, request.method === 'HEAD' ? [] : stream, this.#deps.log);
+      this.#streams.delete(response);
+      return;
+    }
     await new Promise<void>((resolve) => {
       response.once('close', resolve);
       response.end(body, resolve);

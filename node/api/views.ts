@@ -5,7 +5,7 @@ import type { SingleTask } from '../core/submission.ts';
 import type { ClusterRecord, NodeRecord } from '../store/cluster-reader.ts';
 import type { TaskSummary } from '../store/task-list.ts';
 import type { Forecast } from './forecasts.ts';
-import type { AttemptRecord, TaskRecord, WaitingFor } from '../store/task-reader.ts';
+import type { AttemptRecord, Progress, TaskRecord, WaitingFor } from '../store/task-reader.ts';
 import type { TypeRecord } from '../store/type-control.ts';
 import type { GraphNode, WorkflowRecord } from '../store/workflow-reader.ts';
 
@@ -50,10 +50,15 @@ export function taskText(task: TaskRecord, waitingFor: WaitingFor | null): strin
       created_at: time(task.createdAt),
       started_at: time(task.startedAt),
       finished_at: time(task.finishedAt),
+      ...(task.progress === null ? {} : { progress: progressBody(task.progress) }),
       ...(waitingFor === null ? {} : { waiting_for: waitingForBody(waitingFor) }),
     },
     { payload: task.payload, result: task.result, error: task.error },
   );
+}
+
+function progressBody({ fraction, note, at }: Progress): object {
+  return { fraction, note, at: time(at) };
 }
 
 function waitingForBody(waitingFor: WaitingFor): object {

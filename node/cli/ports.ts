@@ -120,6 +120,15 @@ export interface ScheduleView {
   readonly problem: { readonly message: string; readonly at: string } | null;
 }
 
+export interface LogLineView {
+  readonly at: string;
+  readonly attempt: number;
+  readonly level: string;
+  readonly message: string;
+  readonly fields?: Readonly<Record<string, unknown>>;
+  readonly stale?: boolean;
+}
+
 export interface ListFilter {
   readonly status?: TaskStatus;
   readonly type?: string;
@@ -161,6 +170,7 @@ export interface ClientPort {
     once?: OnceFlags,
   ): Promise<Answered & { name: string; count: number }>;
   getTask(id: string, options?: { waitMs?: number }): Promise<TaskView>;
+  logs(id: string, options: { attempt?: number; follow?: boolean }): AsyncIterable<LogLineView>;
   listTasks(filter: ListFilter): AsyncIterable<TaskLine>;
   getWorkflow(id: string): Promise<WorkflowView>;
   cancelTask(id: string): Promise<Answered>;

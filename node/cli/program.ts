@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { addChangeCommands } from './change-commands.ts';
 import { InputError } from './input-error.ts';
+import { addLogsCommand } from './logs-command.ts';
 import { isClientFailure } from './ports.ts';
 import type { CliDeps, ClientFailure } from './ports.ts';
 import {
@@ -52,6 +53,7 @@ export function buildProgram(deps: CliDeps, exit: (code: number) => void): Comma
   addListCommand(program, deps);
   addExplainCommand(program, deps);
   addWatchCommand(program, deps, exit);
+  addLogsCommand(program, deps);
   addChangeCommands(program, deps);
   addTypeCommands(program, deps);
   addScheduleCommands(program, deps);

@@ -221,3 +221,23 @@ export interface SubmitOptions {
 export function isKeyed(options: SubmitOptions): options is { readonly idempotencyKey: string } {
   return options.idempotencyKey !== undefined;
 }
+
+/** What an attempt of a task has said. */
+export interface LogLineBody {
+  readonly at: string;
+  readonly attempt: number;
+  readonly lease_seq: number;
+  readonly node: string | null;
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly message: string;
+  readonly fields?: Readonly<Record<string, unknown>>;
+  /** It came when the lease of its run was over. */
+  readonly stale?: true;
+}
+
+export interface LogOptions {
+  /** Of this attempt only. */
+  readonly attempt?: number;
+  /** Goes on until the task has ended. */
+  readonly follow?: boolean;
+}

@@ -6,6 +6,8 @@ import type {
   ClusterBody,
   ExplainBody,
   GraphBody,
+  LogLineBody,
+  LogOptions,
   NewSchedule,
   NewTask,
   SubmitOptions,
@@ -21,6 +23,8 @@ import type {
 } from './bodies.ts';
 import { isKeyed } from './bodies.ts';
 import { ClientError } from './client-error.ts';
+import { readLogs } from './logs.ts';
+import { encoded } from './ndjson.ts';
 import { Transport, answerOf, failureOf } from './transport.ts';
 import type { Answer, Call } from './transport.ts';
 
@@ -231,6 +235,11 @@ export class SkeinClient {
     return this.pages<TaskSummaryBody>(path, { limit: options.pageSize });
   }
 
+  /** What its attempts have said, the first line first. */
+  logs(id: string, options: LogOptions = {}): AsyncGenerator<LogLineBody, void, undefined> {
+    return readLogs(this.transport, id, options);
+  }
+
   /** Asks the leader to run again a task that ended as FAILED, CANCELLED or SKIPPED. */
   retryTask(id: string): Promise<Submitted> {
     return this.change(`/tasks/${encodeURIComponent(id)}/retry`, ['QUEUED', 'RUNNING']);
@@ -376,21 +385,4 @@ function isRepeatedConflict(error: unknown): boolean {
 /** The path of the next page out of a `Link` header; null for the last one. */
 function nextOf(link: string | null): string | null {
   return /<([^>]*)>\s*;\s*rel="next"/.exec(link ?? '')?.[1] ?? null;
-}
-
-const CHUNK_CHARACTERS = 64 * 1024;
-
-/** Lines as chunks of bytes: one chunk a line would cost more than the lines. */
-async function* encoded(
-  lines: Iterable<string> | AsyncIterable<string>,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const encoder = new TextEncoder();
-  let text = '';
-  for await (const line of lines) {
-    text += `${line}\n`;
-    if (text.length < CHUNK_CHARACTERS) continue;
-    yield encoder.encode(text);
-    text = '';
-  }
-  if (text !== '') yield encoder.encode(text);
 }

@@ -42,6 +42,15 @@ export interface TaskRecord {
   readonly payload: string | null;
   readonly result: string | null;
   readonly error: string | null;
+  /** What the latest run says of how far it is; null where none has said anything. */
+  readonly progress: Progress | null;
+}
+
+export interface Progress {
+  /** From 0 to 1. */
+  readonly fraction: number;
+  readonly note: string | null;
+  readonly at: Date;
 }
 
 /** Why a QUEUED task is not running, as far as it can be told cheaply. */
@@ -96,6 +105,9 @@ interface TaskRow extends StatusColumns {
   readonly payload: string | null;
   readonly result: string | null;
   readonly error: string | null;
+  readonly fraction: number | null;
+  readonly note: string | null;
+  readonly said_at: Date | null;
 }
 
 /** What an ended run left in `task` is history while the task is live again after a retry. */
@@ -115,12 +127,14 @@ const FIND: Statement = {
       case when l.seq is null then t.finished_at end as finished_at,
       t.payload,
       case when l.seq is null then t.result end as result,
-      case when l.seq is null then t.error end as error
+      case when l.seq is null then t.error end as error, s.fraction, s.note, s.at as said_at
     from skein.task t
     join skein.type y on y.type_id = t.type_id
     left join skein.live l on l.seq = t.seq
     left join skein.workflow w on w.workflow_seq = t.workflow_seq
     left join skein.node n on n.node_id = case when l.seq is null then t.node_id else l.node_id end
+    left join skein.progress s on s.seq = t.seq
+      and s.lease_seq = case when l.seq is null then t.lease_seq else l.lease_seq end
     where t.namespace_id = 0 and t.id = $1`,
 };
 
@@ -263,5 +277,10 @@ function toRecord(row: TaskRow): TaskRecord {
     payload: row.payload,
     result: row.result,
     error: row.error,
+    progress: progressOf(row),
   };
+}
+
+function progressOf({ fraction, note, said_at: at }: TaskRow): Progress | null {
+  return fraction === null || at === null ? null : { fraction, note, at };
 }

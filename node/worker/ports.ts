@@ -97,6 +97,28 @@ export interface RunReportsPort {
   progress(run: ReportedRun, fraction: number, note: string | null): void;
 }
 
+export interface ReportedChunk {
+  readonly seq: number;
+  readonly leaseSeq: number;
+  readonly chunk: number;
+  readonly attempt: number;
+  /** Each a JSON array on a line of its own: milliseconds ago, level, message, fields as JSON text. */
+  readonly lines: string;
+}
+
+export interface ReportStorePort {
+  /** Safe to repeat: a chunk is kept once. */
+  appendLines(chunks: readonly ReportedChunk[]): Promise<void>;
+  saveProgress(
+    reports: readonly {
+      readonly seq: number;
+      readonly leaseSeq: number;
+      readonly fraction: number;
+      readonly note: string | null;
+    }[],
+  ): Promise<void>;
+}
+
 export interface FinishedFacts {
   readonly type: string;
   readonly status: string;

@@ -5,6 +5,7 @@ import { ApiServer } from '../../node/api/server.ts';
 import { ClusterReader } from '../../node/store/cluster-reader.ts';
 import { TypeControl } from '../../node/store/type-control.ts';
 import { Database } from '../../node/store/database.ts';
+import { LogReader } from '../../node/store/log-reader.ts';
 import { Schedules } from '../../node/store/schedules.ts';
 import { Submissions } from '../../node/store/submissions.ts';
 import { BulkChanges } from '../../node/store/bulk-changes.ts';
@@ -135,6 +136,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     },
     submissions,
     tasks: new TaskReader(database),
+    logs: new LogReader(database),
     changes: new TaskChanges(database),
     bulk: new BulkChanges(database),
     workflows: new WorkflowReader(database),

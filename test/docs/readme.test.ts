@@ -4,6 +4,7 @@ import { bulkEndpoints } from '../../node/api/bulk.ts';
 import { clusterEndpoints } from '../../node/api/cluster.ts';
 import type { Endpoint } from '../../node/api/endpoint.ts';
 import { scheduleEndpoints } from '../../node/api/schedules.ts';
+import { logEndpoints } from '../../node/api/logs.ts';
 import { submitEndpoints } from '../../node/api/submit.ts';
 import { taskEndpoints } from '../../node/api/tasks.ts';
 import { typeEndpoints } from '../../node/api/types.ts';
@@ -65,6 +66,7 @@ describe('the README says what the code says', () => {
       ...submitEndpoints({} as never),
       ...bulkEndpoints({} as never),
       ...taskEndpoints({} as never),
+      ...logEndpoints({} as never),
       ...workflowEndpoints({} as never),
       ...typeEndpoints({} as never),
       ...scheduleEndpoints({} as never),
