@@ -37,7 +37,7 @@ export interface Walked {
  * Everything that is kept by the number of a task, beside the task itself. A new table of that kind
  * belongs here, and in the test of what a removal leaves.
  */
-export const KEPT_BY_TASK = ['attempt', 'not_completed'] as const;
+export const KEPT_BY_TASK = ['attempt', 'not_completed', 'log', 'progress'] as const;
 
 const END = `clock_timestamp() - $1::float8 * interval '1 millisecond'`;
 /** It has ended long enough ago, nobody revives it, and no workflow holds it. */

@@ -4,7 +4,7 @@ import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
 import { GROUP_VARIABLE, killGroup, killOwnStrays } from '../base/process-identity.ts';
-import { FatalError, type Handler } from '../core/handler.ts';
+import { BUILT_IN_TYPES, FatalError, type Handler } from '../core/handler.ts';
 import type { FromChild, ToChild, ToHost } from './child-messages.ts';
 import { Halt } from './halt.ts';
 import { HostedThreads } from './hosted-threads.ts';
@@ -114,7 +114,8 @@ const LINE = {
 /** Imported here alone: what it needs to put modules together is large. */
 async function inspect(folder: string, handlers: readonly Handler[]): Promise<void> {
   const { inspectHandlers } = await import('./handler-inspector.ts');
-  const builtIn = handlers.map(({ type }) => type);
+  // Also those that this node has switched off.
+  const builtIn = [...handlers.map(({ type }) => type), ...BUILT_IN_TYPES];
   await inspectHandlers(folder, builtIn, (message) => process.send?.(message));
 }
 

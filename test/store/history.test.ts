@@ -86,6 +86,14 @@ describe('the removal of history', () => {
           `insert into skein.attempt (seq, lease_seq, attempt, outcome) values ($1, 1, 1, 'failed')`,
           [seq],
         );
+        await sql.query(
+          `with said as (
+             insert into skein.log (seq, lease_seq, chunk, attempt, node_id, is_stale, lines)
+             values ($1, 1, 1, 1, 1, false, '')
+           )
+           insert into skein.progress (seq, lease_seq, fraction) values ($1, 1, 1)`,
+          [seq],
+        );
       }
     }
   }
