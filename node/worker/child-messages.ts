@@ -25,7 +25,8 @@ export type FromChild =
   | { readonly kind: 'lines'; readonly lines: readonly LogLine[] }
   | { readonly kind: 'progress'; readonly fraction: number; readonly note: string | null }
   | { readonly kind: 'ask-results' }
-  | { readonly kind: 'completed'; readonly result: string }
+  /** With how long it took, where that is asked for. */
+  | { readonly kind: 'completed'; readonly result: string; readonly ms?: number }
   | { readonly kind: 'thrown'; readonly thrown: Thrown };
 
 /** What a process with the threads of many tasks is told: first how it is to be, then of each task. */
@@ -40,6 +41,10 @@ export type ToHost =
       readonly residentMb: number;
     }
   | { readonly kind: 'to'; readonly id: number; readonly message: ToChild }
+  /** So many may run at once, of those that it has. */
+  | { readonly kind: 'lanes'; readonly lanes: number }
+  /** Hands it back if it has not begun. */
+  | { readonly kind: 'recall'; readonly id: number }
   /** Ends the thread of the task, whatever it does. */
   | { readonly kind: 'kill'; readonly id: number };
 
@@ -51,6 +56,8 @@ export type FromHost =
    * another task left behind, or took away.
    */
   | { readonly kind: 'gone'; readonly id: number; readonly why: string; readonly isProven: boolean }
+  /** It has not begun, and will not. */
+  | { readonly kind: 'handed-back'; readonly id: number }
   /** The thread of the task cannot be ended: it hangs in a call of the system. */
   | { readonly kind: 'stuck'; readonly id: number }
   | { readonly kind: 'notice'; readonly text: string };

@@ -8,6 +8,7 @@ import {
   codeOf,
   interrupted,
   isFatal,
+  isPromise,
   messageOf,
   NotBegunError,
   ProcessDiedError,
@@ -93,6 +94,11 @@ export class Executor {
   /** Whether a process may have died under an earlier attempt at it. */
   mayHaveDied({ work, losses, attempt }: Omit<Run, 'deaths'>): boolean {
     return losses > 0 || (attempt > 1 && this.deps.users?.has(work.type) === true);
+  }
+
+  /** Whether it may wait behind what runs, in place of waiting for a slot. */
+  mayGoAhead({ work, losses, attempt }: Omit<Run, 'deaths'>): boolean {
+    return losses === 0 && attempt === 1 && this.deps.isolation.goesAhead?.(work.type) === true;
   }
 
   /** Ends what runs elsewhere; false where something may run on, also in this very process. */
@@ -226,12 +232,4 @@ function withDefaults(run: Run, user: UserType): Run {
       backoff: hasBackoff ? work.backoff : (backoff ?? work.backoff),
     },
   };
-}
-
-function isPromise(answer: unknown): answer is PromiseLike<unknown> {
-  return (
-    typeof answer === 'object' &&
-    answer !== null &&
-    typeof (answer as { readonly then?: unknown }).then === 'function'
-  );
 }

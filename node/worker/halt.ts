@@ -23,6 +23,8 @@ const INTERRUPTIONS = {
 export class Halt {
   /** Called once, at the interruption, after the signal. */
   onInterrupt: (() => void) | undefined;
+  /** Called where the task is wanted back if it has not begun; what runs, runs on. */
+  onRecall: (() => void) | undefined;
   private first: Interruption | undefined;
   private controller: AbortController | undefined;
 

@@ -50,6 +50,11 @@ const THREADS_MAX = 256;
 const OPEN_MS = 30_000;
 /** From the order to end a thread to the end of the whole process. */
 const KILL_MS = 1500;
+/** Tasks that take longer wait for a slot, as a node with a free one may take them meanwhile. */
+const QUICK_MS = 5;
+/** A busy machine makes one of many slow: that alone says nothing of its type. */
+const MEASURED_MAX_MS = 50;
+const LEARNING_RATE = 0.1;
 const RESPAWN_BACKOFF = { baseMs: 50, maxMs: 5000 };
 
 export class HandlerHost {
@@ -59,6 +64,11 @@ export class HandlerHost {
   private readonly stopping = new AbortController();
   private sender: BatchSender<ToHost> | undefined;
   private ward: Ward | undefined;
+  /** Of the seats, those that hold a slot: so many threads may run at once, and one in any case. */
+  private lanes = 0;
+  private lanesTold = 0;
+  /** How long tasks of a type take, as they were measured lately. */
+  private readonly runMs = new Map<string, number>();
   private lastId = 0;
   private failures = 0;
 
@@ -77,9 +87,12 @@ export class HandlerHost {
         this.seats.delete(id);
         hosted.cancelTimer();
         run.halt.onInterrupt = undefined;
+        run.halt.onRecall = undefined;
+        if (run.isAhead !== true) this.lanes -= 1;
       };
       const hosted: Hosted = {
-        ...{ run, context, onBegun, isSent: false, cancelTimer: () => undefined },
+        ...{ run, context, onBegun, isSent: false },
+        cancelTimer: () => undefined,
         resolve: (result) => {
           leave();
           resolve(result);
@@ -92,6 +105,8 @@ export class HandlerHost {
       };
       this.seats.set(id, hosted);
       run.halt.onInterrupt = () => this.interrupt(id, hosted);
+      run.halt.onRecall = () => this.sender?.add({ kind: 'recall', id });
+      if (run.isAhead !== true) this.lanes += 1;
       if (this.sender !== undefined) this.begin(id, hosted);
       else {
         hosted.cancelTimer = this.deps.clock.after(OPEN_MS, () => {
@@ -101,15 +116,28 @@ export class HandlerHost {
     });
   }
 
+  /** Of a type that was measured, and did not take long of late. */
+  isQuick(type: string): boolean {
+    return (this.runMs.get(type) ?? Infinity) < QUICK_MS;
+  }
+
   stop(): void {
     this.stopping.abort(new Error('the worker is stopped'));
     this.ward?.kill();
+  }
+
+  private measure({ run: { work } }: Hosted, ms = MEASURED_MAX_MS): void {
+    const before = this.runMs.get(work.type) ?? QUICK_MS;
+    this.runMs.set(work.type, before + (Math.min(ms, MEASURED_MAX_MS) - before) * LEARNING_RATE);
   }
 
   private begin(id: number, hosted: Hosted): void {
     const { work, attempt, leaseSeq: fencingToken } = hosted.run;
     hosted.cancelTimer();
     hosted.isSent = true;
+    const lanes = Math.max(1, this.lanes);
+    if (lanes !== this.lanesTold) this.sender?.add({ kind: 'lanes', lanes });
+    this.lanesTold = lanes;
     this.sendTo(id, { kind: 'run', work, attempt, fencingToken, bundle: undefined });
   }
 
@@ -184,9 +212,14 @@ export class HandlerHost {
         return;
       case 'from': {
         const seat = this.seats.get(message.id);
-        if (seat !== undefined) hear(seat, message.message);
+        if (seat === undefined) return;
+        if (message.message.kind === 'completed') this.measure(seat, message.message.ms);
+        hear(seat, message.message);
         return;
       }
+      case 'handed-back':
+        this.seats.get(message.id)?.reject(new Interruption('recalled'));
+        return;
       case 'gone': {
         const { why, isProven } = message;
         const seat = this.seats.get(message.id);
@@ -205,7 +238,13 @@ export class HandlerHost {
 
   private onClosed(ward: Ward, how: string): void {
     this.sender = undefined;
-    for (const hosted of [...this.seats.values()].filter(({ isSent }) => isSent)) {
+    this.lanesTold = 0;
+    const sent = [...this.seats.values()].filter(({ isSent }) => isSent);
+    // They begin in their order, as many at once as there are threads: those behind have not begun, or
+    // would end the next process too, and then be among the first.
+    const begun = Math.min(this.deps.slots, THREADS_MAX);
+    for (const hosted of sent.slice(begun)) hosted.isSent = false;
+    for (const hosted of sent.slice(0, begun)) {
       const { reason } = hosted.run.halt;
       if (reason !== undefined) hosted.reject(reason);
       else if (ward.hasOutlivedItsLease) hosted.reject(new Interruption('lease_lost'));

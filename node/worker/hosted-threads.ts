@@ -48,6 +48,7 @@ export class HostedThreads {
   private readonly byTask = new Map<number, TaskThread>();
   private readonly waiting: Waiting[] = [];
   private settings: Extract<ToHost, { kind: 'open' }> | undefined;
+  private lanes = 1;
   private isLooking = false;
 
   constructor(entry: URL, write: (batch: readonly FromHost[], onWritten: () => void) => void) {
@@ -61,6 +62,13 @@ export class HostedThreads {
         case 'open':
           this.settings = message;
           this.start();
+          break;
+        case 'lanes':
+          this.lanes = message.lanes;
+          this.assign();
+          break;
+        case 'recall':
+          if (this.takeBack(message.id)) this.outbox.add({ kind: 'handed-back', id: message.id });
           break;
         case 'to':
           this.pass(message.id, message.message);
@@ -78,19 +86,23 @@ export class HostedThreads {
       post(thread, { id, message });
       return;
     }
-    const queued = this.waiting.findIndex((one) => one.id === id);
     if (message.kind === 'run') {
       this.waiting.push({ id, message });
       this.assign();
-    } else if (message.kind === 'abort' && queued >= 0) {
-      this.waiting.splice(queued, 1);
+    } else if (message.kind === 'abort' && this.takeBack(id)) {
       this.outbox.add({ kind: 'gone', id, why: 'it had not begun', isProven: false });
     }
   }
 
+  private takeBack(id: number): boolean {
+    const queued = this.waiting.findIndex((one) => one.id === id);
+    if (queued >= 0) this.waiting.splice(queued, 1);
+    return queued >= 0;
+  }
+
   /** What waits goes to the threads that are free; there are more of them as long as there may be. */
   private assign(): void {
-    while (this.waiting.length > 0) {
+    while (this.waiting.length > 0 && this.byTask.size < this.lanes) {
       const thread = this.idle.pop();
       if (thread === undefined) break;
       const { id, message } = this.waiting.shift() as Waiting;
@@ -104,7 +116,8 @@ export class HostedThreads {
     }
     const { threads = 0 } = this.settings ?? {};
     const opening = [...this.threads].filter(({ isOpen }) => !isOpen).length;
-    if (this.waiting.length > opening && this.threads.size < threads) this.start();
+    const wanted = Math.min(this.waiting.length, this.lanes - this.byTask.size);
+    if (wanted > opening && this.threads.size < threads) this.start();
   }
 
   private start(): void {
@@ -144,6 +157,7 @@ export class HostedThreads {
     this.byTask.delete(id);
     thread.id = undefined;
     if (thread.ending === undefined) this.release(thread);
+    else this.assign();
   }
 
   private release(thread: TaskThread): void {

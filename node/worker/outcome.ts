@@ -79,6 +79,14 @@ export function snoozeMsOf({ ms }: Snooze): number {
   return isTime ? Math.min(Math.ceil(ms), DURATION_MS_MAX) : 30_000;
 }
 
+export function isPromise(answer: unknown): answer is PromiseLike<unknown> {
+  return (
+    typeof answer === 'object' &&
+    answer !== null &&
+    typeof (answer as { readonly then?: unknown }).then === 'function'
+  );
+}
+
 /** What becomes of a task that was told to stop, begun or not: handed back, uncharged. */
 export function interrupted(reason: Interruption): Outcome {
   if (reason.code === 'cancelled') return { kind: 'cancelled' };

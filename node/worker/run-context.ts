@@ -15,6 +15,8 @@ export interface Run {
   readonly losses: number;
   /** Deaths of such processes under this task. */
   readonly deaths: number;
+  /** It holds no slot: it waits where it runs, behind those that do. */
+  readonly isAhead?: boolean;
   readonly halt: Halt;
 }
 
@@ -26,6 +28,8 @@ export interface Isolation {
    * What the handler asks and says goes through `context`.
    */
   run(run: Run, context: RunContext, onBegun: () => void): Promise<string>;
+  /** Whether tasks of this type are so quick that some may wait there, ahead of a free slot. */
+  goesAhead?(type: string): boolean;
   /** Ends at once whatever runs; true when nothing of it is left, false when that is not certain. */
   stop(): Promise<boolean>;
 }

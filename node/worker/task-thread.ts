@@ -5,7 +5,7 @@ import type { FromChild, ToChild } from './child-messages.ts';
 import { Halt } from './halt.ts';
 import type { HandlerModule } from './handler-module.ts';
 import { importHandlers } from './import-bundle.ts';
-import { toResult, toThrown } from './outcome.ts';
+import { isPromise, toResult, toThrown } from './outcome.ts';
 import { RemoteContext } from './remote-context.ts';
 
 /** How a thread for tasks is started. */
@@ -100,7 +100,10 @@ async function replyOf(
     const { task } = context;
     const handler = handlers.get(task.type);
     if (handler === undefined) throw new FatalError('no_handler', 'the type has no handler');
-    return { kind: 'completed', result: toResult(await handler.run(task, context)) };
+    const begunMs = systemClock.monotonicMs();
+    const answer = handler.run(task, context);
+    const result = toResult(isPromise(answer) ? await answer : answer);
+    return { kind: 'completed', result, ms: systemClock.monotonicMs() - begunMs };
   } catch (thrown) {
     return { kind: 'thrown', thrown: toThrown(thrown) };
   }

@@ -54,6 +54,10 @@ export class UserIsolation implements Isolation {
     }
   }
 
+  goesAhead(type: string): boolean {
+    return this.host?.isQuick(type) === true;
+  }
+
   stop(): Promise<boolean> {
     this.host?.stop();
     return this.alone.stop();

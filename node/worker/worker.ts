@@ -50,6 +50,7 @@ interface Held {
 }
 
 const FETCH_MAX = 1000;
+const AHEAD_A_SLOT = 32;
 const OUTAGE_BACKOFF = { baseMs: 50, maxMs: 1000 };
 /** A task that runs longer than this shows `started_at` while it runs. */
 const MARK_AFTER_MS = 200;
@@ -70,6 +71,8 @@ export class Worker {
   private isFetching = false;
   private isMarking = false;
   private running = 0;
+  /** Tasks that hold no slot and wait where they will run. */
+  private ahead = 0;
   private isDraining = false;
   private onIdle: (() => void) | undefined;
 
@@ -146,6 +149,7 @@ export class Worker {
       if (lease === undefined || lease.leaseSeq !== leaseSeqs[at]) continue;
       const hasWaited = this.slotQueue.delete(lease) || this.fetchQueue.delete(lease);
       if (hasWaited) this.handBack(lease, 'recalled');
+      else lease.halt.onRecall?.();
     }
   }
 
@@ -291,7 +295,26 @@ export class Worker {
     else if (lease.work === undefined || !this.deps.isLeaseSafe()) {
       this.handBack(lease, 'lease_lost');
     } else if (this.running < this.deps.slots) this.run(lease, lease.work);
+    else if (this.hasRoomAhead(lease, lease.work)) this.runAhead(lease, lease.work);
     else this.slotQueue.add(lease);
+  }
+
+  /**
+   * Quick tasks wait where they run, and not for a slot: one by one the way there and back would cost more
+   * than they do. What runs at once is bounded there by the slots that are held for it.
+   */
+  private hasRoomAhead(lease: Held, work: Work): boolean {
+    if (this.ahead >= this.deps.slots * AHEAD_A_SLOT) return false;
+    return this.deps.executor.mayGoAhead({ ...lease, work });
+  }
+
+  private runAhead(lease: Held, work: Work): void {
+    this.ahead += 1;
+    void Promise.resolve(this.execute(lease, work, 0, true)).then((known) => {
+      this.settle(lease, known);
+      this.ahead -= 1;
+      this.fillSlots();
+    });
   }
 
   private run(lease: Held, work: Work): void {
@@ -311,10 +334,15 @@ export class Worker {
     });
   }
 
-  private execute(lease: Held, work: Work, deaths: number): Outcome | Promise<Outcome> {
+  private execute(
+    lease: Held,
+    work: Work,
+    deaths: number,
+    isAhead = false,
+  ): Outcome | Promise<Outcome> {
     lease.startedMs = this.deps.clock.monotonicMs();
     const { attempt, leaseSeq, losses, halt } = lease;
-    return this.deps.executor.execute({ work, attempt, leaseSeq, losses, deaths, halt });
+    return this.deps.executor.execute({ work, attempt, leaseSeq, losses, deaths, isAhead, halt });
   }
 
   /** Never rejects: an outcome is a value, and the settler keeps what it is given. */
@@ -325,7 +353,8 @@ export class Worker {
   /** One that is handed back or ends at once takes no slot: the next in the queue may have it. */
   private fillSlots(): void {
     for (const next of this.slotQueue) {
-      if (this.running >= this.deps.slots) return;
+      const isFull = this.running >= this.deps.slots;
+      if (isFull && (next.work === undefined || !this.hasRoomAhead(next, next.work))) return;
       this.slotQueue.delete(next);
       this.begin(next);
     }

@@ -10,9 +10,10 @@ describe('a module of a handler', () => {
     const [, context] = loneRun({ id: 'a', type: 'x', payload: JSON.stringify(payload) });
     return context;
   };
-  const runOf = async (exported: unknown, payload: unknown): Promise<unknown> => {
+  const runOf = (exported: unknown, payload: unknown): Promise<unknown> => {
     const context = contextOf(payload);
-    return toHandlerModule('x.ts', { default: exported }).run(context.task, context);
+    const module = toHandlerModule('x.ts', { default: exported });
+    return Promise.resolve(module.run(context.task, context));
   };
   const refusalOf = async (parse: unknown, payload: unknown): Promise<FatalError> => {
     try {
