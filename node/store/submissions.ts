@@ -45,6 +45,9 @@ const QUEUE_SIZE_MAX = 20_000;
 /** Large submits under way at once; each holds a session of the pool for as long as it takes. */
 const BATCHES_MAX = 4;
 const BATCHES_WAITING_MAX = 200;
+/** Submits with a key under way at once, and those that wait for their turn. */
+const ONCE_MAX = 4;
+const ONCE_WAITING_MAX = 2000;
 const NAMED_MAX = 1000;
 const SWEEP_EVERY_MS = 60_000;
 /** Rounds of a submit that meets ids which vanish before they can be named. */
@@ -60,6 +63,8 @@ export class Submissions {
   readonly #clock: Clock;
   readonly #types: TypeNames;
   readonly #singles: Batcher<SingleTask, SingleOutcome>;
+  /** A long batch must not hold up a single task that carries a key. */
+  readonly #onceGate = new Gate(ONCE_MAX, ONCE_WAITING_MAX);
   #sweptMs = -Infinity;
   readonly #gate = new Gate(BATCHES_MAX, BATCHES_WAITING_MAX);
 
@@ -104,7 +109,7 @@ export class Submissions {
   async submitOnce(batch: Batch, once: Once): Promise<OnceOutcome> {
     const before = await findAnswer(this.#database, once);
     if (before !== null) return before;
-    const outcome = await this.#gate.run(() => this.#submitUnder(once, batch));
+    const outcome = await this.#onceGate.run(() => this.#submitUnder(once, batch));
     await this.#maybeSweep();
     return outcome;
   }
@@ -152,6 +157,9 @@ export class Submissions {
       });
     } catch (thrown) {
       if (thrown instanceof Refused) return thrown.outcome;
+      if (once !== undefined && isLockTimeout(thrown)) {
+        throw errors.overloaded('a request of the same Idempotency-Key or ids is under way');
+      }
       await this.#confirmOrThrow(thrown, trace);
     }
     return { kind: 'stored' };
