@@ -163,8 +163,7 @@ const OLDEST: Statement = {
 };
 
 /** A portion fits into the deadline of its statements also where a million tasks wait. */
-const TASKS_AT_ONCE = 500;
-const WALKED_AT_ONCE = 2000;
+const TASKS_AT_ONCE = 1000;
 const WORKFLOWS_AT_ONCE = 100;
 
 export class History {
@@ -180,12 +179,10 @@ export class History {
       over: readonly number[];
       last: number | null;
       is_end: boolean;
-    }>(WALK, [ageMs, after, WALKED_AT_ONCE, lastSeq]);
+    }>(WALK, [ageMs, after, TASKS_AT_ONCE, lastSeq]);
     if (walked === undefined || walked.last === null) return { last: undefined, removed: 0 };
-    const over = walked.over.slice(0, TASKS_AT_ONCE);
-    const isWhole = over.length === walked.over.length;
+    const { over } = walked;
     const removed = over.length === 0 ? 0 : await this.#removeMany(term, ageMs, over);
-    if (!isWhole) return { last: over.at(-1), removed };
     return { last: walked.is_end ? undefined : walked.last, removed };
   }
 

@@ -1,5 +1,6 @@
 import { CONTACTS } from './contact.ts';
 import { CONTROLS } from './control.ts';
+import { DUTIES } from './duties.ts';
 import { ELECTION } from './election.ts';
 import { LEADER_STATEMENTS } from './leader-statements.ts';
 import { LEADER } from './leader.ts';
@@ -24,4 +25,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...SCHEDULING,
   ...SETTLED,
   ...CONTROLS,
+  ...DUTIES,
 ];

@@ -30,6 +30,7 @@ export class Setup {
   private readonly owner: TestDatabase;
   private readonly databases: Database[] = [];
   private readonly sessions: pg.Client[] = [];
+  private startMs: number | undefined;
 
   static async open(): Promise<Setup> {
     const owner = await createTestDatabase();
@@ -62,10 +63,13 @@ export class Setup {
     return new ScheduleFirer({ database, ...scheduleRendering(systemClock) });
   }
 
-  /** Stores a schedule whose next fire is so many milliseconds ago, at a whole second; answers when. */
+  /**
+   * Stores a schedule whose next fire is so many milliseconds before the whole second in which the first
+   * one was stored, so that all of a test have the same; answers when that is.
+   */
   async add(id: string, change: Partial<ScheduleSpec> = {}, agoMs = 0): Promise<number> {
-    const nowMs = await this.schedules.nowMs();
-    const nextMs = Math.floor((nowMs - agoMs) / SECOND) * SECOND;
+    this.startMs ??= Math.floor((await this.schedules.nowMs()) / SECOND) * SECOND;
+    const nextMs = this.startMs - agoMs;
     await this.schedules.put(id, { ...EVERY_SECOND, ...change }, nextMs);
     return nextMs;
   }

@@ -199,7 +199,7 @@ describe('the removal of history', () => {
     );
     expect(await history.oldest(1200)).to.equal(1200);
     const first = await history.removeTasks(TERM, { ageMs: 60_000, lastSeq: 1200 }, 0);
-    expect(first).to.deep.equal({ last: 500, removed: 500 });
+    expect(first).to.deep.equal({ last: 1000, removed: 1000 });
     expect(await sweep({ ageMs: 60_000, lastSeq: 1200 })).to.have.length(1800);
     expect((await left())[0]).to.equal(1201);
     expect(await sweep(WEEK)).to.have.length(1800);
