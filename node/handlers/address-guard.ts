@@ -87,8 +87,8 @@ export function refusedLiteral(guard: AddressGuard, host: string): Error | undef
 }
 
 export function forbidden(host: string, address: string): Error {
-  const what = address === '' ? 'no address' : address;
-  const message = `${host} is ${what}, which tasks may not connect to; --http-allow allows more`;
+  const what = host === address ? host : `${host} (${address === '' ? 'no address' : address})`;
+  const message = `tasks may not connect to ${what}; --http-allow allows more`;
   return Object.assign(new Error(message), { code: FORBIDDEN_ADDRESS });
 }
 
