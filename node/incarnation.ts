@@ -6,6 +6,7 @@ import type { HeartbeatMetricsPort } from './cluster/ports.ts';
 import type { Config } from './config.ts';
 import { isUnderstood, PROTOCOL } from './core/messages.ts';
 import type { Handler } from './core/handler.ts';
+import type { SpawnParent } from './core/submission.ts';
 import { LeaderLoop } from './leader/loop.ts';
 import type { LeaderMetricsPort, LinkHandlers, LinkToNode, LogPort } from './leader/ports.ts';
 import { openReports, type Reports } from './reports.ts';
@@ -36,6 +37,8 @@ export interface IncarnationDeps {
   readonly metrics: IncarnationMetrics;
   readonly handlers: readonly Handler[];
   readonly users?: UserCode | undefined;
+  /** Adds tasks for one that runs here (`ctx.spawn`). */
+  readonly spawn: (parent: SpawnParent, tasks: unknown, from: number) => Promise<readonly string[]>;
   readonly addresses: { readonly httpUrl: string; readonly grpcAddress: string };
   readonly version: string;
   onEnded(seqs: readonly number[], codes: readonly number[]): void;
@@ -266,19 +269,14 @@ export class Incarnation {
     const executor = new Executor({
       ...shared,
       ...{ reports: this.reports, results: (seq: number) => store.results(seq) },
+      spawn: (parent, ...added) => this.deps.spawn({ ...parent, nodeId: this.nodeId }, ...added),
       handlers: new Map(handlers.map((handler) => [handler.type, handler])),
-      users: users?.types,
-      simulates: config.simulate,
-      isolation,
+      ...{ users: users?.types, simulates: config.simulate, isolation },
     });
     return new Worker({
       ...shared,
-      metrics,
-      executor,
-      isDataError,
-      settleLanes: SETTLE_LANES,
-      slots: config.slots,
-      store,
+      ...{ metrics, executor, isDataError, store },
+      ...{ settleLanes: SETTLE_LANES, slots: config.slots },
       isLeaseSafe: () => this.contact.isLeaseSafe,
       onSettled: (settled) => {
         this.contact.tell(settled);

@@ -1,5 +1,7 @@
 import { scheduleRendering } from './api/schedule-body.ts';
+import type { LeaderPort } from './api/ports.ts';
 import { ApiServer } from './api/server.ts';
+import { Spawner } from './api/spawner.ts';
 import { systemClock, systemRng } from './base/clock.ts';
 import { toError } from './base/errors.ts';
 import { advertisedBy, databaseHomeOf, type Config } from './config.ts';
@@ -102,6 +104,14 @@ class Node implements RunningNode {
   private readonly users: UserCode | undefined;
   private readonly metrics = new Metrics();
   private readonly feed = new Feed(() => this.lives?.current?.contact);
+  /** What the faces say to the leader, over the stream of the present life. */
+  private readonly leader: LeaderPort = {
+    look: (submitted) => {
+      this.lives?.current?.contact.look(submitted);
+    },
+    isLeader: () => this.lives?.current?.isLeader ?? false,
+    ask: async (question, signal) => this.lives?.current?.contact.ask(question, signal),
+  };
   private readonly hasStopped: () => void;
   private readonly primary: PrimaryWatch;
   private probe: PrimaryProbe | undefined;
@@ -158,7 +168,7 @@ class Node implements RunningNode {
     this.api = this.createApi(this.database, this.submissions);
     const { port: httpPort } = await this.api.start();
     this.addresses = advertisedBy(config, { httpPort, grpcPort });
-    this.lives = this.createLives();
+    this.lives = this.createLives(this.submissions);
     await this.lives.begin();
     this.probe.start();
     const { httpUrl: http_url, grpcAddress: grpc_address } = this.addresses;
@@ -249,13 +259,7 @@ class Node implements RunningNode {
       log: this.log,
       host: this.config.httpHost,
       port: this.config.httpPort,
-      leader: {
-        look: (submitted) => {
-          this.lives?.current?.contact.look(submitted);
-        },
-        isLeader: () => this.lives?.current?.isLeader ?? false,
-        ask: async (question, signal) => this.lives?.current?.contact.ask(question, signal),
-      },
+      leader: this.leader,
       feed: this.feed,
       readiness: () => this.readiness(),
       metrics: this.metrics,
@@ -281,7 +285,9 @@ class Node implements RunningNode {
     return { ready: reasons.length === 0, reasons };
   }
 
-  private createLives(): Lives {
+  private createLives(submissions: Submissions): Lives {
+    const { leader } = this;
+    const spawner = new Spawner({ clock: systemClock, submissions, leader, metrics: this.metrics });
     const { config, log, metrics, databaseUrl, feed, code, primary, users } = this;
     const { name } = config;
     const { childEntry, childSettings } = code;
@@ -299,6 +305,7 @@ class Node implements RunningNode {
       }),
       handlers: code.handlers,
       users,
+      spawn: (parent, tasks, from) => spawner.spawn(parent, tasks, from),
       addresses: this.addresses,
       version: VERSION,
       isStopping: () => this.stopping !== undefined,

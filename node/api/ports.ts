@@ -1,7 +1,7 @@
 import type { Ask, Prospected, Submitted } from '../core/messages.ts';
 import type { TaskStatus } from '../core/task.ts';
 import type { Batch, BatchOutcome, Once, OnceOutcome } from '../core/submission.ts';
-import type { SingleOutcome, SingleTask } from '../core/submission.ts';
+import type { SingleOutcome, SingleTask, SpawnParent } from '../core/submission.ts';
 import type { BulkAsked, BulkKind } from '../store/bulk-changes.ts';
 import type { ClusterRecord, EventRecord, NodeRecord } from '../store/cluster-reader.ts';
 import type { ScheduleRecord, ScheduleSpec } from '../store/schedules.ts';
@@ -62,6 +62,7 @@ export interface SubmissionsPort {
   submitOne(task: SingleTask): Promise<SingleOutcome>;
   submitBatch(batch: Batch): Promise<BatchOutcome>;
   submitOnce(batch: Batch, once: Once): Promise<OnceOutcome>;
+  spawn(parent: SpawnParent, read: (priority: number) => Promise<Batch>): Promise<BatchOutcome>;
 }
 
 export interface DependencyEnd {

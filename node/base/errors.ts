@@ -91,6 +91,11 @@ export const errors = {
       `the leader's lock needs a direct connection to PostgreSQL, not a pooler in transaction mode: ${found}`,
       { httpStatus: 500 },
     ),
+  leaseLost: (): AppError =>
+    new AppError('lease_lost', 'the task does not hold its lease any more', {
+      httpStatus: 409,
+      retryable: true,
+    }),
   stopping: (): AppError =>
     new AppError('stopping', 'this node is shutting down', {
       httpStatus: 503,

@@ -42,6 +42,38 @@ export interface HandlerContext {
    * local ones). A dependency that did not complete has none: its id is missing.
    */
   readonly results: () => Promise<Readonly<Record<string, unknown>>>;
+  /**
+   * Adds tasks while this one runs: all of them or none, as long as it holds its lease, and once however
+   * often it is tried. Answers their ids: `<id of this task>/<id>`, where one without an id is named by
+   * its place among those that this attempt has added. They may depend on each other by their own names,
+   * and on any other task; they belong to the workflow of this one, and have its priority where they say
+   * none. Rejects with every fault named where one of them is refused.
+   */
+  readonly spawn: (tasks: readonly SpawnedTask[]) => Promise<readonly string[]>;
+}
+
+/** A task as `POST /tasks` takes it. */
+export interface SpawnedTask {
+  readonly id?: string;
+  readonly type: string;
+  readonly payload?: unknown;
+  readonly duration_ms?: number;
+  readonly dependencies?: readonly string[];
+  readonly priority?: number;
+  readonly max_attempts?: number;
+  readonly backoff?: {
+    readonly type?: 'fixed' | 'exponential';
+    readonly base_ms?: number;
+    readonly max_ms?: number;
+  };
+  readonly timeout_ms?: number;
+  readonly ttl_ms?: number;
+  readonly run_at?: string;
+  readonly delay_ms?: number;
+  readonly trigger_rule?: string;
+  readonly tags?: readonly string[];
+  readonly labels?: Readonly<Record<string, string | number | boolean>>;
+  readonly expected_ms?: number;
 }
 
 export interface Handler {

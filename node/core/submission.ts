@@ -68,6 +68,14 @@ export interface Batch {
   sizeOf(task: number): number;
 }
 
+/** A task that runs, and adds others: the lease under which it may. */
+export interface SpawnParent {
+  readonly seq: number;
+  readonly id: string;
+  readonly leaseSeq: number;
+  readonly nodeId: number;
+}
+
 export type BatchOutcome =
   | { readonly kind: 'stored' }
   /** Ids of stored tasks that stand in the way: the first thousand, and how many there are. */

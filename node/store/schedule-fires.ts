@@ -229,7 +229,7 @@ async function storeTasks(
       seq: seqs.get(task.id) as number,
     }))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
-  const { inserted } = await insertRows(session, rows, null, { first: null, last: null });
+  const { inserted } = await insertRows(session, rows, {}, { first: null, last: null });
   if (inserted < rows.length) throw new Again('the ids of some runs exist');
 }
 

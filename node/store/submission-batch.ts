@@ -22,7 +22,7 @@ const ADD_WORKFLOW: Statement = {
     returning workflow_seq`,
 };
 
-const TELL: Statement = {
+export const TELL: Statement = {
   name: 'submission-batch.tell',
   text: `insert into skein.inbox (kind, first_seq, last_seq) values ('submitted', $1, $2)`,
 };
@@ -60,12 +60,17 @@ export async function insertBatch(
   const range = { first: seqs[0] as number, last: seqs[graph.count - 1] as number };
   let trace: CommitTrace | undefined;
   for (let start = 0; start < graph.count;) {
-    const end = chunkEnd(batch, start);
+    const end = chunkEnd(batch, order, start);
     const rows = Array.from(order.subarray(start, end), (task) =>
       rowOf(batch, task, seqs, externalSeqs, typeIds),
     );
     const isAll = start === 0 && end === graph.count;
-    const { inserted, xid } = await insertRows(session, rows, workflowSeq, isAll ? range : null);
+    const { inserted, xid } = await insertRows(
+      session,
+      rows,
+      { workflowSeq },
+      isAll ? range : null,
+    );
     if (inserted < rows.length) throw new Refused({ kind: 'ids-taken' });
     const [first] = rows;
     if (first !== undefined) trace = { seq: first.seq as number, ids: [first.id], xid };
@@ -94,17 +99,17 @@ async function addWorkflow(
 }
 
 /** Where the chunk that starts at `start` ends: after so many tasks, or so many bytes. */
-function chunkEnd(batch: Batch, start: number): number {
+export function chunkEnd(batch: Batch, order: Int32Array, start: number): number {
   let bytes = 0;
   let end = start;
-  while (end < batch.graph.count && end - start < CHUNK_TASKS && bytes < CHUNK_BYTES) {
-    bytes += batch.sizeOf(batch.order[end] as number);
+  while (end < order.length && end - start < CHUNK_TASKS && bytes < CHUNK_BYTES) {
+    bytes += batch.sizeOf(order[end] as number);
     end += 1;
   }
   return end;
 }
 
-function rowOf(
+export function rowOf(
   batch: Batch,
   task: number,
   seqs: Float64Array,

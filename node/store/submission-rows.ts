@@ -21,6 +21,13 @@ export interface InboxRange {
   readonly last: number | null;
 }
 
+/** What all rows of an insert have in common. */
+export interface RowsWithin {
+  readonly workflowSeq?: number | null;
+  /** The task that adds them while it runs. */
+  readonly parentSeq?: number | null;
+}
+
 export interface Inserted {
   /** Below the number of rows given: the ids of the others exist. */
   readonly inserted: number;
@@ -75,10 +82,10 @@ const INSERT: Statement = {
     ), inserted as (
       insert into skein.task (seq, id, type_id, workflow_seq, priority, max_attempts,
         trigger_rule, duration_ms, expected_ms, timeout_ms, ttl_ms, backoff_fixed, backoff_base_ms,
-        backoff_max_ms, run_at, dependencies, tags, payload, labels)
+        backoff_max_ms, run_at, dependencies, tags, payload, labels, parent_seq)
       select seq, id, type_id, $19::bigint, priority, max_attempts, trigger_rule, duration_ms,
         expected_ms, timeout_ms, ttl_ms, backoff_fixed, backoff_base_ms, backoff_max_ms, run_at,
-        dependencies, tags, payload, labels
+        dependencies, tags, payload, labels, $36::bigint
       from given
       on conflict (namespace_id, id) do nothing
       returning 1
@@ -134,7 +141,7 @@ const SCALARS: readonly ((row: NewRow) => Scalar)[] = [
 export async function insertRows(
   session: Session,
   rows: readonly NewRow[],
-  workflowSeq: number | null,
+  { workflowSeq = null, parentSeq = null }: RowsWithin,
   range: InboxRange | null,
 ): Promise<Inserted> {
   const scalars = SCALARS.map((read) => shared(rows.map(read)));
@@ -165,6 +172,7 @@ export async function insertRows(
     ttls.value,
     numbers(ttls.column),
     texts(withoutNulls(rows.map(({ fields }) => listed(fields.labels)))),
+    parentSeq,
   ]);
   if (result === undefined) throw new Error('an insert returned no row');
   return result;

@@ -4,13 +4,20 @@ import { AppError, errors } from '../base/errors.ts';
 import { Gate } from '../base/gate.ts';
 import type { Submitted } from '../core/messages.ts';
 import type { Batch, BatchOutcome } from '../core/submission.ts';
-import type { Once, OnceOutcome, SingleOutcome, SingleTask } from '../core/submission.ts';
+import type {
+  Once,
+  OnceOutcome,
+  SingleOutcome,
+  SingleTask,
+  SpawnParent,
+} from '../core/submission.ts';
 import { findAnswer, sweepKeys, tryClaimKey } from './idempotency.ts';
 import { wasCommitted } from './commit-check.ts';
 import type { CommitTrace } from './commit-check.ts';
 import { CommitUnknownError, sqlState } from './database.ts';
 import type { Database, Session, Statement } from './database.ts';
 import { insertBatch, Refused, singleRow } from './submission-batch.ts';
+import { insertSpawned, readParent } from './spawned-batch.ts';
 import { eachExisting, insertRows, lockTasks, startableOf } from './submission-rows.ts';
 import { TypeNames, type TypeIds } from './type-names.ts';
 
@@ -141,19 +148,51 @@ export class Submissions {
     await sweepKeys(this.#database);
   }
 
+  /**
+   * Adds tasks for one that runs, all or none, and none a second time; `read` is given the priority of
+   * the parent. Throws `lease_lost` where that does not hold its lease any more, `overloaded` and
+   * `database_unavailable`; refusals are values.
+   */
+  spawn(parent: SpawnParent, read: (priority: number) => Promise<Batch>): Promise<BatchOutcome> {
+    return this.#gate.run(async () => {
+      const { priority } = await readParent(this.#database, parent);
+      const batch = await read(priority);
+      const typeIds = await this.#types.resolve(batch.typeNames);
+      for (let round = 1; round <= ROUNDS_MAX; round++) {
+        const outcome = await this.#tryInsert(typeIds, (session) =>
+          insertSpawned(session, batch, parent, typeIds),
+        );
+        // Another attempt of the parent has just added them: the next look finds them there.
+        if (outcome.kind !== 'ids-taken' && outcome.kind !== 'key-taken') return outcome;
+      }
+      throw errors.overloaded('the ids of these tasks are being submitted by others');
+    });
+  }
+
   /** Ends when what was taken in is answered. */
   async stop(): Promise<void> {
     await this.#singles.stop();
   }
 
-  async #tryBatch(batch: Batch, typeIds: TypeIds, once?: Once): Promise<Refused['outcome']> {
+  #tryBatch(batch: Batch, typeIds: TypeIds, once?: Once): Promise<Refused['outcome']> {
+    return this.#tryInsert(typeIds, async (session) => {
+      if (once !== undefined && !(await tryClaimKey(session, once))) {
+        throw new Refused({ kind: 'key-taken' });
+      }
+      const { trace } = await insertBatch(session, batch, typeIds);
+      return trace;
+    });
+  }
+
+  /** What `insert` throws as refused is the answer; what it did is then rolled back. */
+  async #tryInsert(
+    typeIds: TypeIds,
+    insert: (session: Session) => Promise<CommitTrace | undefined>,
+  ): Promise<Refused['outcome']> {
     let trace: CommitTrace | undefined;
     try {
       await this.#transaction(typeIds, async (session) => {
-        if (once !== undefined && !(await tryClaimKey(session, once))) {
-          throw new Refused({ kind: 'key-taken' });
-        }
-        ({ trace } = await insertBatch(session, batch, typeIds));
+        trace = await insert(session);
       });
     } catch (thrown) {
       if (thrown instanceof Refused) return thrown.outcome;
@@ -267,7 +306,7 @@ export class Submissions {
           const rows = stored.map((task) => singleRow(task, seqs, typeIds));
           rows.sort((a, b) => (a.id < b.id ? -1 : 1));
           const range = { first: null, last: null };
-          const { inserted, first_seq, xid } = await insertRows(session, rows, null, range);
+          const { inserted, first_seq, xid } = await insertRows(session, rows, {}, range);
           if (inserted < rows.length) throw new Refused({ kind: 'ids-taken' });
           const [row] = rows;
           if (row !== undefined && rows.length === 1) submitted = startableOf(row, first_seq);

@@ -2,6 +2,10 @@ import type { Interruption } from './halt.ts';
 import type { Thrown } from './outcome.ts';
 import type { LogLine, Work } from './ports.ts';
 
+/** What a handler asks of its node: the results of its dependencies, or to add tasks (JSON text). */
+export type Question =
+  { readonly what: 'results' } | { readonly what: 'spawn'; readonly text: string };
+
 /** What the node sends to where one task runs: the task, answers to what it asks, at most one abort. */
 export type ToChild =
   | {
@@ -12,8 +16,8 @@ export type ToChild =
       /** Where the handler is a user's: the bundle that holds it. */
       readonly bundle: string | undefined;
     }
-  | { readonly kind: 'results'; readonly text: string }
-  | { readonly kind: 'no-results'; readonly thrown: Thrown }
+  | { readonly kind: 'answer'; readonly number: number; readonly text: string }
+  | { readonly kind: 'refusal'; readonly number: number; readonly thrown: Thrown }
   | { readonly kind: 'abort'; readonly code: Interruption['code'] };
 
 /**
@@ -24,7 +28,7 @@ export type FromChild =
   | { readonly kind: 'begun' }
   | { readonly kind: 'lines'; readonly lines: readonly LogLine[] }
   | { readonly kind: 'progress'; readonly fraction: number; readonly note: string | null }
-  | { readonly kind: 'ask-results' }
+  | ({ readonly kind: 'ask'; readonly number: number } & Question)
   /** With how long it took, where that is asked for. */
   | { readonly kind: 'completed'; readonly result: string; readonly ms?: number }
   | { readonly kind: 'thrown'; readonly thrown: Thrown };

@@ -5,7 +5,7 @@ import { systemClock } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
 import { GROUP_VARIABLE, killGroup, killOwnStrays } from '../base/process-identity.ts';
 import { BUILT_IN_TYPES, FatalError, type Handler } from '../core/handler.ts';
-import type { FromChild, ToChild, ToHost } from './child-messages.ts';
+import type { FromChild, Question, ToChild, ToHost } from './child-messages.ts';
 import { Halt } from './halt.ts';
 import { HostedThreads } from './hosted-threads.ts';
 import { importHandler } from './import-bundle.ts';
@@ -88,11 +88,11 @@ function runTask(handlers: Promise<readonly Handler[]>, isWatched: Promise<void>
       case 'abort':
         halt.interrupt(message.code);
         return;
-      case 'results':
-        context?.resultsCame(message.text);
+      case 'answer':
+        context?.answered(message.number, message.text);
         return;
-      case 'no-results':
-        context?.noResultsCame(message.thrown);
+      case 'refusal':
+        context?.refused(message.number, message.thrown);
         return;
       case 'run': {
         const { work, attempt, fencingToken, bundle } = message;
@@ -108,7 +108,8 @@ const LINE = {
   lines: (lines: readonly LogLine[]): void => void tell({ kind: 'lines', lines }),
   progress: (fraction: number, note: string | null): void =>
     void tell({ kind: 'progress', fraction, note }),
-  askResults: (): void => void tell({ kind: 'ask-results' }),
+  ask: (number: number, question: Question): void =>
+    void tell({ kind: 'ask', number, ...question }),
 };
 
 /** Imported here alone: what it needs to put modules together is large. */

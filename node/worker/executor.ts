@@ -17,7 +17,7 @@ import {
   toResult,
   type Outcome,
 } from './outcome.ts';
-import type { LogPort, RunReportsPort, Work } from './ports.ts';
+import type { LogPort, RunReportsPort, SpawnPort, Work } from './ports.ts';
 import { RunContext, type Isolation, type Run } from './run-context.ts';
 import type { UserType } from './user-code.ts';
 
@@ -39,6 +39,7 @@ export interface ExecutorDeps {
   readonly reports: RunReportsPort;
   /** Of the dependencies of a task that completed, by name: JSON texts. */
   readonly results: (seq: number) => Promise<ReadonlyMap<string, string>>;
+  readonly spawn: SpawnPort;
 }
 
 /** A child process died under its task this often: the task is quarantined as FAILED. */

@@ -56,6 +56,16 @@ export interface LeaseStorePort {
   verifyMany(seqs: readonly number[], leaseSeqs: readonly number[]): Promise<readonly Settlement[]>;
 }
 
+/**
+ * Adds tasks for one that runs under a lease of this node; `from` is how many it has added before.
+ * Answers their ids.
+ */
+export type SpawnPort = (
+  parent: { readonly seq: number; readonly id: string; readonly leaseSeq: number },
+  tasks: unknown,
+  from: number,
+) => Promise<readonly string[]>;
+
 /** Whether an error of the store is about the data of a statement, and not about reaching it. */
 export type IsDataError = (error: Error) => boolean;
 

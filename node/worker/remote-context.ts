@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import type { HandlerContext, HandlerLog, TaskInput } from '../core/handler.ts';
+import type { Question } from './child-messages.ts';
 import type { Halt } from './halt.ts';
 import { fromThrown, toInput, type Thrown } from './outcome.ts';
 import type { LogLine, RunReportsPort, Work } from './ports.ts';
@@ -9,8 +10,16 @@ import { Reporter } from './reporter.ts';
 export interface Line {
   lines(lines: readonly LogLine[]): void;
   progress(fraction: number, note: string | null): void;
-  askResults(): void;
+  ask(number: number, question: Question): void;
 }
+
+interface Asked {
+  readonly resolve: (text: string) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Of one task, each with up to 4 MiB: a handler that does not wait for its answers is told to. */
+const ASKED_MAX = 100;
 
 export interface RemoteRun {
   readonly work: Work;
@@ -28,8 +37,9 @@ export class RemoteContext implements HandlerContext {
   private readonly clock: Clock;
   private input: TaskInput | undefined;
   private ownReporter: Reporter | undefined;
-  private asked: { resolve: (text: string) => void; reject: (error: Error) => void } | undefined;
-  private answer: Promise<Readonly<Record<string, unknown>>> | undefined;
+  private readonly asked = new Map<number, Asked>();
+  private questions = 0;
+  private resultsRead: Promise<Readonly<Record<string, unknown>>> | undefined;
 
   constructor(remote: RemoteRun, line: Line, clock: Clock) {
     this.remote = remote;
@@ -66,21 +76,41 @@ export class RemoteContext implements HandlerContext {
     return () => this.readResults();
   }
 
-  resultsCame(text: string): void {
-    this.asked?.resolve(text);
+  get spawn(): HandlerContext['spawn'] {
+    return async (tasks) =>
+      JSON.parse(await this.ask({ what: 'spawn', text: JSON.stringify(tasks) })) as string[];
   }
 
-  noResultsCame(thrown: Thrown): void {
-    this.asked?.reject(fromThrown(thrown));
+  answered(number: number, text: string): void {
+    this.asked.get(number)?.resolve(text);
+    this.asked.delete(number);
   }
 
-  /** The same ones however often it is asked, so that one question is under way at most. */
+  refused(number: number, thrown: Thrown): void {
+    this.asked.get(number)?.reject(fromThrown(thrown));
+    this.asked.delete(number);
+  }
+
+  /** The same ones however often they are asked for. */
   private readResults(): Promise<Readonly<Record<string, unknown>>> {
-    this.answer ??= new Promise<string>((resolve, reject) => {
-      this.asked = { resolve, reject };
-      this.line.askResults();
-    }).then((text) => JSON.parse(text) as Readonly<Record<string, unknown>>);
-    return this.answer;
+    this.resultsRead ??= this.ask({ what: 'results' }).then(
+      (text) => JSON.parse(text) as Readonly<Record<string, unknown>>,
+    );
+    return this.resultsRead;
+  }
+
+  private ask(question: Question): Promise<string> {
+    if (this.asked.size >= ASKED_MAX) {
+      return Promise.reject(
+        new Error(`more than ${String(ASKED_MAX)} questions wait for an answer`),
+      );
+    }
+    this.questions += 1;
+    const number = this.questions;
+    return new Promise((resolve, reject) => {
+      this.asked.set(number, { resolve, reject });
+      this.line.ask(number, question);
+    });
   }
 
   private get reporter(): Reporter {

@@ -1,8 +1,9 @@
 import type { Clock } from '../base/clock.ts';
+import { errors } from '../base/errors.ts';
 import type { HandlerContext, HandlerLog, TaskInput } from '../core/handler.ts';
 import type { Halt } from './halt.ts';
 import { toInput } from './outcome.ts';
-import type { RunReportsPort, Work } from './ports.ts';
+import type { RunReportsPort, SpawnPort, Work } from './ports.ts';
 import { Reporter } from './reporter.ts';
 
 /** One lease of one task, about to run. */
@@ -34,10 +35,13 @@ export interface Isolation {
   stop(): Promise<boolean>;
 }
 
+const SPAWN_BYTES_MAX = 4 * 1024 * 1024;
+
 export interface RunContextDeps {
   readonly clock: Clock;
   readonly reports: RunReportsPort;
   readonly results: (seq: number) => Promise<ReadonlyMap<string, string>>;
+  readonly spawn: SpawnPort;
 }
 
 /**
@@ -50,6 +54,9 @@ export class RunContext implements HandlerContext {
   private readonly deps: RunContextDeps;
   private input: TaskInput | undefined;
   private ownReporter: Reporter | undefined;
+  /** Tasks that this attempt has added. */
+  private spawned = 0;
+  private spawning: Promise<unknown> = Promise.resolve();
 
   constructor(run: Run, deps: RunContextDeps) {
     this.run = run;
@@ -91,6 +98,10 @@ export class RunContext implements HandlerContext {
     return async () => JSON.parse(await this.resultsText()) as Readonly<Record<string, unknown>>;
   }
 
+  get spawn(): HandlerContext['spawn'] {
+    return async (tasks) => JSON.parse(await this.spawnText(JSON.stringify(tasks))) as string[];
+  }
+
   get reporter(): Reporter {
     const { run, deps } = this;
     const { seq, id } = run.work;
@@ -99,6 +110,23 @@ export class RunContext implements HandlerContext {
       deps.clock.monotonicMs(),
     );
     return this.ownReporter;
+  }
+
+  /** Of the tasks, as JSON text, the ids, as JSON text. One call after the other: their places count. */
+  async spawnText(text: string): Promise<string> {
+    const { seq, id } = this.run.work;
+    if (Buffer.byteLength(text) > SPAWN_BYTES_MAX) {
+      throw errors.tooLarge('what is added at once', `${String(SPAWN_BYTES_MAX)} bytes (4 MiB)`);
+    }
+    const turn = this.spawning.then(async () => {
+      this.signal.throwIfAborted();
+      const parent = { seq, id, leaseSeq: this.run.leaseSeq };
+      const ids = await this.deps.spawn(parent, JSON.parse(text), this.spawned);
+      this.spawned += ids.length;
+      return JSON.stringify(ids);
+    });
+    this.spawning = turn.catch(() => undefined);
+    return turn;
   }
 
   /** An object of all of them, put together as text: nobody here looks into them. */

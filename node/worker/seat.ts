@@ -32,8 +32,8 @@ function hearWell(seat: Seat, message: FromChild): void {
     case 'progress':
       seat.context.reporter.progress(message.fraction, message.note ?? undefined);
       return;
-    case 'ask-results':
-      void giveResults(seat);
+    case 'ask':
+      void answer(seat, message);
       return;
     case 'completed':
       seat.resolve(message.result);
@@ -44,11 +44,19 @@ function hearWell(seat: Seat, message: FromChild): void {
   }
 }
 
-/** Never rejects: what cannot be read is thrown where the handler asked for it. */
-async function giveResults({ context, reply }: Seat): Promise<void> {
+/** Never rejects: what cannot be answered is thrown where the handler asked for it. */
+async function answer(
+  { context, reply }: Seat,
+  question: Extract<FromChild, { kind: 'ask' }>,
+): Promise<void> {
+  const { number } = question;
   try {
-    reply({ kind: 'results', text: await context.resultsText() });
+    const text =
+      question.what === 'results'
+        ? await context.resultsText()
+        : await context.spawnText(question.text);
+    reply({ kind: 'answer', number, text });
   } catch (thrown) {
-    reply({ kind: 'no-results', thrown: toThrown(thrown) });
+    reply({ kind: 'refusal', number, thrown: toThrown(thrown) });
   }
 }

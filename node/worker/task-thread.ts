@@ -1,7 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
 import { FatalError } from '../core/handler.ts';
-import type { FromChild, ToChild } from './child-messages.ts';
+import type { FromChild, Question, ToChild } from './child-messages.ts';
 import { Halt } from './halt.ts';
 import type { HandlerModule } from './handler-module.ts';
 import { importHandlers } from './import-bundle.ts';
@@ -72,7 +72,7 @@ function beginOne(
       say({ kind: 'lines', lines }),
     progress: (fraction: number, note: string | null): void =>
       say({ kind: 'progress', fraction, note }),
-    askResults: (): void => say({ kind: 'ask-results' }),
+    ask: (number: number, question: Question): void => say({ kind: 'ask', number, ...question }),
   };
   const context = new RemoteContext({ work, attempt, fencingToken, halt }, line, systemClock);
   return { id, halt, context };
@@ -83,11 +83,11 @@ function passOn({ halt, context }: Current, message: Exclude<ToChild, { kind: 'r
     case 'abort':
       halt.interrupt(message.code);
       return;
-    case 'results':
-      context.resultsCame(message.text);
+    case 'answer':
+      context.answered(message.number, message.text);
       return;
-    case 'no-results':
-      context.noResultsCame(message.thrown);
+    case 'refusal':
+      context.refused(message.number, message.thrown);
   }
 }
 

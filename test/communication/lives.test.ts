@@ -12,6 +12,7 @@ import { realSurroundings } from '../../node/surroundings.ts';
 import { until } from '../cluster/setup.ts';
 import { createTestDatabase } from '../support/postgres.ts';
 import type { TestDatabase } from '../support/postgres.ts';
+import { noSpawn } from '../support/no-spawn.ts';
 
 /**
  * Goal: a life of a node hears nobody who is on another server of PostgreSQL, ends with its own server,
@@ -52,6 +53,7 @@ describe('the lives of a node', function () {
       log: { ...silent, child: () => silent },
       metrics: new Metrics(),
       handlers: builtInHandlers,
+      spawn: noSpawn,
       addresses: { httpUrl: 'http://127.0.0.1:9', grpcAddress: '127.0.0.1:9' },
       version: 'test',
       isStopping: () => false,

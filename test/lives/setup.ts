@@ -10,6 +10,7 @@ import { PeerServer } from '../../node/rpc/peer-server.ts';
 import { PrimaryWatch } from '../../node/store/primary.ts';
 import { realSurroundings, type Surroundings } from '../../node/surroundings.ts';
 import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
+import { noSpawn } from '../support/no-spawn.ts';
 
 /**
  * Nodes in the process of the test, whole but for REST, on a real PostgreSQL. What surrounds one may be
@@ -142,6 +143,7 @@ export class TestNode {
       metrics: new Metrics(),
       surroundings: options.surround?.(real) ?? real,
       handlers: options.handlers ?? builtInHandlers,
+      spawn: noSpawn,
       addresses: this.addresses,
       version: '0',
       isStopping: () => false,

@@ -14,6 +14,7 @@ import { planOf } from './plan.ts';
 import type { SimProcess } from './process.ts';
 import type { LeaderStream } from '../../node/cluster/leader-contact.ts';
 import type { DialOptions, Surroundings } from '../../node/surroundings.ts';
+import { noSpawn } from '../support/no-spawn.ts';
 
 /**
  * A node of the simulation: the composition that runs for real (node/lives.ts and all below it), in a
@@ -76,6 +77,7 @@ export class SimNode implements PeerPlace {
       log: world.logOf(facts.name),
       metrics: METRICS,
       handlers: facts.types.map((type) => handlerOf(type, world.history, process)),
+      spawn: noSpawn,
       addresses: { httpUrl: `http://${facts.name}`, grpcAddress: facts.name },
       version: '1',
       isStopping: () => this.isStopping,

@@ -2,6 +2,7 @@ import { systemClock } from '../../node/base/clock.ts';
 import { Halt } from '../../node/worker/halt.ts';
 import type { Work } from '../../node/worker/ports.ts';
 import { RunContext, type Run } from '../../node/worker/run-context.ts';
+import { noSpawn } from '../support/no-spawn.ts';
 
 /** A run outside any worker, with a context that nobody reads. */
 export function loneRun(work: Pick<Work, 'id' | 'type' | 'payload'>): readonly [Run, RunContext] {
@@ -17,6 +18,7 @@ export function loneRun(work: Pick<Work, 'id' | 'type' | 'payload'>): readonly [
     clock: systemClock,
     reports: { lines: () => undefined, progress: () => undefined },
     results: () => Promise.resolve(new Map()),
+    spawn: noSpawn,
   });
   return [run, context];
 }

@@ -15,6 +15,7 @@ import type { SettlerDeps } from '../../node/worker/settler.ts';
 import { Worker } from '../../node/worker/worker.ts';
 import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
 import { createTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
+import { noSpawn } from '../support/no-spawn.ts';
 
 /**
  * A worker of one node on a real PostgreSQL, which it reaches through a proxy; the test is its leader,
@@ -195,6 +196,7 @@ export class Bench {
         isolation: this.isolation,
         reports: new LogReports(this.log),
         results: (seq) => this.leases.results(seq),
+        spawn: noSpawn,
       }),
       onSettled: (settled) => {
         this.told.push(...settled);
