@@ -55,6 +55,9 @@ const BATCHES_WAITING_MAX = 200;
 /** Submits with a key under way at once, and those that wait for their turn. */
 const ONCE_MAX = 4;
 const ONCE_WAITING_MAX = 2000;
+/** Tasks that add others at the same time: a slot each, and nothing of them waits for long. */
+const SPAWNS_MAX = 2;
+const SPAWNS_WAITING_MAX = 10_000;
 const NAMED_MAX = 1000;
 const SWEEP_EVERY_MS = 60_000;
 /** Rounds of a submit that meets ids which vanish before they can be named. */
@@ -72,6 +75,7 @@ export class Submissions {
   readonly #singles: Batcher<SingleTask, SingleOutcome>;
   /** A long batch must not hold up a single task that carries a key. */
   readonly #onceGate = new Gate(ONCE_MAX, ONCE_WAITING_MAX);
+  readonly #spawnGate = new Gate(SPAWNS_MAX, SPAWNS_WAITING_MAX);
   #sweptMs = -Infinity;
   readonly #gate = new Gate(BATCHES_MAX, BATCHES_WAITING_MAX);
 
@@ -154,7 +158,7 @@ export class Submissions {
    * `database_unavailable`; refusals are values.
    */
   spawn(parent: SpawnParent, read: (priority: number) => Promise<Batch>): Promise<BatchOutcome> {
-    return this.#gate.run(async () => {
+    return this.#spawnGate.run(async () => {
       const { priority } = await readParent(this.#database, parent);
       const batch = await read(priority);
       const typeIds = await this.#types.resolve(batch.typeNames);
@@ -174,14 +178,19 @@ export class Submissions {
     await this.#singles.stop();
   }
 
-  #tryBatch(batch: Batch, typeIds: TypeIds, once?: Once): Promise<Refused['outcome']> {
-    return this.#tryInsert(typeIds, async (session) => {
-      if (once !== undefined && !(await tryClaimKey(session, once))) {
-        throw new Refused({ kind: 'key-taken' });
-      }
-      const { trace } = await insertBatch(session, batch, typeIds);
-      return trace;
-    });
+  async #tryBatch(batch: Batch, typeIds: TypeIds, once?: Once): Promise<Refused['outcome']> {
+    try {
+      return await this.#tryInsert(typeIds, async (session) => {
+        if (once !== undefined && !(await tryClaimKey(session, once))) {
+          throw new Refused({ kind: 'key-taken' });
+        }
+        const { trace } = await insertBatch(session, batch, typeIds);
+        return trace;
+      });
+    } catch (thrown) {
+      if (once === undefined || !isLockTimeout(thrown)) throw thrown;
+      throw errors.overloaded('a request of the same Idempotency-Key or ids is under way');
+    }
   }
 
   /** What `insert` throws as refused is the answer; what it did is then rolled back. */
@@ -196,9 +205,6 @@ export class Submissions {
       });
     } catch (thrown) {
       if (thrown instanceof Refused) return thrown.outcome;
-      if (once !== undefined && isLockTimeout(thrown)) {
-        throw errors.overloaded('a request of the same Idempotency-Key or ids is under way');
-      }
       await this.#confirmOrThrow(thrown, trace);
     }
     return { kind: 'stored' };
