@@ -244,7 +244,15 @@ function judge(request: HttpRequest, answer: HttpAnswer): HttpAnswer {
   if (status >= 300 && status < 500 && !RETRYABLE_4XX.has(status)) {
     throw new FatalError('http_status', message);
   }
-  throw failure('http_status', message);
+  const retryAfterMs = retryAfterMsOf(answer.headers['retry-after']);
+  throw Object.assign(failure('http_status', message), { retryAfterMs });
+}
+
+/** Seconds or a date, as the server says it; undefined where it says nothing that can be read. */
+function retryAfterMsOf(header: string | string[] | undefined): number | undefined {
+  if (typeof header !== 'string') return undefined;
+  const ms = /^\d{1,9}$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
 }
 
 function toFailure(thrown: unknown, { url }: HttpRequest): Error {

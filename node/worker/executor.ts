@@ -47,6 +47,7 @@ const DEATHS_MAX = 3;
 /** What a handler gets to heed its signal; then it is left behind, because its slot is needed. */
 const HEED_MS = 2000;
 const HEED_LOOK_MS = 10;
+const ASKED_DELAY_MS_MAX = 3_600_000;
 /** Until a task that could not begin here may be leased again. */
 const NOT_BEGUN_MS = 1000;
 
@@ -208,9 +209,20 @@ export class Executor {
     const taskError = { code, message: messageOf(cause), retryable: !isFatal(cause) };
     if (isLast) return { kind: 'exhausted', error: taskError };
     const { isFixed, baseMs, maxMs } = work.backoff;
-    const delayMs = isFixed ? baseMs : fullJitterMs({ baseMs, maxMs }, attempt, this.deps.rng);
-    return { kind: 'failed', error: taskError, delayMs };
+    const ownMs = isFixed ? baseMs : fullJitterMs({ baseMs, maxMs }, attempt, this.deps.rng);
+    return { kind: 'failed', error: taskError, delayMs: Math.max(ownMs, askedDelayMs(cause)) };
   }
+}
+
+/** What the other side asks for (`retryAfterMs` of the error), where that is longer; an hour at most. */
+function askedDelayMs(error: Error): number {
+  let asked: unknown;
+  try {
+    asked = (error as { readonly retryAfterMs?: unknown }).retryAfterMs;
+  } catch {
+    // A getter of the handler's own.
+  }
+  return typeof asked === 'number' && asked > 0 ? Math.min(asked, ASKED_DELAY_MS_MAX) : 0;
 }
 
 /**

@@ -88,7 +88,6 @@ describe('GET /tasks/{id}/logs', () => {
     }
   });
 
-  // Seen to fail with the end of the task as the end of the log: the last words were missing.
   it('is followed by the client over attempts, and its last words, until the task has ended', async () => {
     const client = new SkeinClient({ urls: [api.url] });
     await say(1, 'before');

@@ -96,6 +96,18 @@ describe('the type http', () => {
     });
   }
 
+  it('hands on when the server wants to be asked again', async () => {
+    const retryAfter = (value: string) => {
+      server.answers((_request, response) =>
+        response.writeHead(429, { 'retry-after': value }).end(),
+      );
+      return ask();
+    };
+    expect(await retryAfter('120')).to.include({ code: 'http_status', retryAfterMs: 120_000 });
+    expect(await retryAfter('Thu, 01 Jan 1970 00:00:00 GMT')).to.include({ retryAfterMs: 0 });
+    expect((await retryAfter('soon')).retryAfterMs).to.equal(undefined);
+  });
+
   it('says in the error what the server said', async () => {
     server.answers((_request, response) => response.writeHead(500).end('the disk is full'));
     expect((await ask()).message).to.equal(

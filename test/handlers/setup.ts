@@ -78,7 +78,8 @@ export async function outcomeOf(
   } catch (thrown) {
     const { message } = thrown as Error;
     const { code } = thrown as { readonly code?: string };
-    return { code, message, isFatal: thrown instanceof FatalError };
+    const { retryAfterMs } = thrown as { readonly retryAfterMs?: number };
+    return { code, message, isFatal: thrown instanceof FatalError, retryAfterMs };
   }
 }
 
@@ -87,4 +88,5 @@ export interface Outcome {
   readonly code?: string | undefined;
   readonly message?: string;
   readonly isFatal?: boolean;
+  readonly retryAfterMs?: number | undefined;
 }

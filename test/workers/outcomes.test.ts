@@ -44,6 +44,27 @@ describe('an outcome', () => {
     expect(await bench.task(seq)).to.include({ status: null, started: null });
   });
 
+  // Seen to fail with the pause of the backoff alone.
+  it('waits as long as the error asks for, where that is longer, an hour at most', async () => {
+    const throwing = (retryAfterMs: number) => () => {
+      throw Object.assign(new Error('not now'), { retryAfterMs });
+    };
+    const handlers = [
+      { type: 'soon', run: throwing(1) },
+      { type: 'later', run: throwing(600_000) },
+      { type: 'never', run: throwing(Infinity) },
+    ];
+    bench = await Bench.open({ handlers });
+    const backoff = { fixed: true, baseMs: 60_000, maxMs: 60_000 };
+    const types = ['soon', 'later', 'never'];
+    const seqs = await bench.runAll(...types.map((type) => ({ type, backoff })));
+    const due: number[] = [];
+    for (const seq of seqs) due.push((await bench.live(seq))?.due_in_ms ?? 0);
+    expect(due[0]).to.be.within(1, 60_000);
+    expect(due[1]).to.be.within(60_001, 600_000);
+    expect(due[2]).to.be.within(600_001, 3_600_000);
+  });
+
   // Seen to fail with `2 ** failures` in base/backoff.ts, and without the draw.
   it('of a failure waits a draw from a range that doubles up to its limit', async () => {
     const draws = [0.5, 0.5, 0.5, 0];
