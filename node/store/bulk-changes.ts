@@ -35,20 +35,19 @@ export const BULK_STATUSES = {
 const STRETCH_ROWS = 10_000;
 const ROW_TASKS_MAX = 1000;
 
-/** Which tasks there are to cancel, and to retry; `s` is where the walk goes. */
-const WHAT: Readonly<Record<BulkKind, { readonly from: string; readonly status: string }>> = {
+/** Which tasks there are to cancel, and to retry: `s` is where they are listed. */
+const WHAT: Readonly<Record<BulkKind, { readonly table: string; readonly status: string }>> = {
   cancel: {
-    from: 'skein.live s join skein.task t on t.seq = s.seq',
+    table: 'skein.live s',
     status: `case when s.node_id is null then 'QUEUED' else 'RUNNING' end`,
   },
   retry: {
-    from: `skein.not_completed s join skein.task t on t.seq = s.seq
-        and not exists (select from skein.live l where l.seq = s.seq)`,
+    table: 'skein.not_completed s',
     status: `(array['FAILED', 'CANCELLED', 'SKIPPED'])[s.status - 1]`,
   },
 };
 
-/** The walk: over all, or by the index of what is narrow. */
+/** The walk: over all that are listed, or by the index of what is narrow. */
 const WALKS = {
   all: 's.seq > $1 and s.seq <= $2 and $4::text is null and $7::text[] is null order by s.seq',
   workflow: `t.workflow_seq = (select w.workflow_seq from skein.workflow w
@@ -60,14 +59,16 @@ const WALKS = {
 } as const;
 type Walk = keyof typeof WALKS;
 
+/** The record of a task is looked at only where the filter asks for what is nowhere else. */
 function statementOf(kind: BulkKind, walk: Walk): Statement {
-  const { from, status } = WHAT[kind];
+  const { table, status } = WHAT[kind];
+  const joined = walk === 'all' ? '' : ' join skein.task t on t.seq = s.seq';
   return {
     name: `bulk-changes.${kind}-${walk}`,
     text: `
     with walked as materialized (
-      select t.seq, t.type_id, t.tags, ${status} as status
-      from ${from}
+      select s.seq, ${status} as status
+      from ${table}${joined}
       where ${WALKS[walk]}
       limit ${String(STRETCH_ROWS)}
     ), chosen as materialized (
@@ -75,9 +76,11 @@ function statementOf(kind: BulkKind, walk: Walk): Statement {
         count(*) over () as total
       from walked w
       where ($3::text is null or w.status = $3)
-        and ($5::text is null or w.type_id =
-          (select y.type_id from skein.type y where y.namespace_id = 0 and y.name = $5))
-        and ($6::text is null or $6 = any (w.tags))
+        and ('${kind}' = 'cancel' or not exists (select from skein.live l where l.seq = w.seq))
+        and ($5::text is null and $6::text is null or exists (
+          select from skein.task t join skein.type y on y.type_id = t.type_id
+          where t.seq = w.seq and ($5::text is null or y.name = $5)
+            and ($6::text is null or $6 = any (t.tags))))
     ), told as (
       insert into skein.inbox (kind, first_seq, last_seq, seqs, bulk)
       select '${kind}', min(seq), max(seq), array_agg(seq order by seq),
