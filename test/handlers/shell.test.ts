@@ -70,7 +70,10 @@ describe('the type shell', () => {
   };
   const gone = async (all: readonly number[]): Promise<void> => {
     for (const pid of all) {
-      while (await lives(pid)) await systemClock.sleep(5, deadline);
+      while (await lives(pid)) {
+        expect(deadline.aborted, `the process ${String(pid)} lives on`).to.equal(false);
+        await systemClock.sleep(5);
+      }
     }
   };
 
