@@ -115,7 +115,12 @@ export class Executor {
   private executeElsewhere(run: Run): Outcome | Promise<Outcome> {
     if (run.halt.reason !== undefined) return this.classify(run, run.halt.reason);
     const context = new RunContext(run, this.deps);
-    return this.executeSlowly(run, (onBegun) => this.deps.isolation.run(run, context, onBegun));
+    const outcome = this.executeSlowly(run, (onBegun) =>
+      this.deps.isolation.run(run, context, onBegun),
+    );
+    return outcome.then((one) => {
+      return one.kind === 'completed' ? { ...one, ranMs: context.ranMs } : one;
+    });
   }
 
   private canSimulate(work: Work): boolean {

@@ -213,7 +213,10 @@ export class HandlerHost {
       case 'from': {
         const seat = this.seats.get(message.id);
         if (seat === undefined) return;
-        if (message.message.kind === 'completed') this.measure(seat, message.message.ms);
+        if (message.message.kind === 'completed') {
+          seat.context.ranMs = message.message.ms;
+          this.measure(seat, message.message.ms);
+        }
         hear(seat, message.message);
         return;
       }

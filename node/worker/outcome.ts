@@ -8,7 +8,8 @@ const MESSAGE_LENGTH_MAX = 4000;
 
 /** What came of a task, as a value. */
 export type Outcome =
-  | { readonly kind: 'completed'; readonly result: string }
+  /** With how long it ran, where that is less than since it was begun here. */
+  | { readonly kind: 'completed'; readonly result: string; readonly ranMs?: number | undefined }
   | { readonly kind: 'failed'; readonly error: TaskError; readonly delayMs: number }
   | { readonly kind: 'exhausted'; readonly error: TaskError }
   /** Somebody else cancelled it, which its row says. */

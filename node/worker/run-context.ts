@@ -50,6 +50,8 @@ export interface RunContextDeps {
  * take the context apart.
  */
 export class RunContext implements HandlerContext {
+  /** How long it ran, as that was measured where it ran. */
+  ranMs: number | undefined;
   private readonly run: Run;
   private readonly deps: RunContextDeps;
   private input: TaskInput | undefined;

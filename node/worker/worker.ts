@@ -380,13 +380,16 @@ export class Worker {
   }
 
   private settle(lease: Held, outcome: Outcome): void {
+    const finishedMs = this.deps.clock.monotonicMs();
+    // What waited ahead of its run did not run meanwhile: the leader learns from this how long a type takes.
+    const ranMs = outcome.kind === 'completed' ? outcome.ranMs : undefined;
     this.settler.add({
       seq: lease.seq,
       leaseSeq: lease.leaseSeq,
       type: lease.work?.type ?? '',
       outcome,
-      startedMs: lease.startedMs,
-      finishedMs: this.deps.clock.monotonicMs(),
+      startedMs: ranMs === undefined ? lease.startedMs : finishedMs - ranMs,
+      finishedMs,
       grantedMs: lease.grantedMs,
     });
   }

@@ -301,9 +301,8 @@ export const NODES: readonly Mutant[] = [
     name: 'timeout-runs-while-the-task-waits',
     rule: 'F24',
     file: EXECUTOR,
-    find: 'return this.executeSlowly(run, (onBegun) => this.deps.isolation.run(',
-    replace:
-      'return this.executeSlowly(run, (onBegun) => (onBegun(), undefined) ?? this.deps.isolation.run(',
+    find: 'this.deps.isolation.run(run, context, onBegun),',
+    replace: '(onBegun(), undefined) ?? this.deps.isolation.run(run, context, onBegun),',
     killedBy: [
       {
         test: 'test/workers/isolation.test.ts',
