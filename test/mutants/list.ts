@@ -8,6 +8,7 @@ import type { Mutant } from './mutant.ts';
 import { NODE_STATEMENTS } from './node-statements.ts';
 import { NODES } from './nodes.ts';
 import { OUTCOMES } from './outcomes.ts';
+import { PLACEMENTS } from './placement.ts';
 import { SCHEDULING } from './scheduler.ts';
 import { SETTLED } from './settlements.ts';
 import { SUBMITS } from './submissions.ts';
@@ -26,4 +27,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...SETTLED,
   ...CONTROLS,
   ...DUTIES,
+  ...PLACEMENTS,
 ];
