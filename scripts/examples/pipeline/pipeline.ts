@@ -1,13 +1,10 @@
-import { readdir } from 'node:fs/promises';
-import path from 'node:path';
-
 /**
- * A workflow over the text files of a folder, whichever those are when it is made:
+ * A workflow over the text files of a folder, whichever those are when it runs:
  *
- *                     ┌─▶ count <file>  (handlers/count-words.ts) ─┐
- *   stop-words (http) ┤                                            ├─▶ report (handlers/word-report.ts)
- *                     └─▶ …                                        │
- *                         pack <file>   (shell: gzip) ─────────────┘
+ *                                             ┌─▶ count <file>  (handlers/count-words.ts) ─┐
+ *   stop-words (http) ─▶ find ─ ─ adds ─ ─ ─ ─┼─▶ …                                        ├─▶ report
+ *               (handlers/find-texts.ts)      └─▶ pack <file>   (shell: gzip) ─────────────┘
+ *                                                                      (handlers/word-report.ts)
  */
 export interface PipelineOptions {
   readonly folder: string;
@@ -24,43 +21,13 @@ export interface PipelineTask {
   readonly dependencies?: readonly string[];
 }
 
-export async function pipelineOf(options: PipelineOptions): Promise<readonly PipelineTask[]> {
-  const { folder, out, stopWordsUrl } = options;
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.txt')).toSorted();
-  const stopWords = { id: 'stop-words', type: 'http', payload: { url: stopWordsUrl } };
-  const counts = names.map((name) => ({
-    id: `count ${name}`,
-    type: 'count-words',
-    payload: { file: path.join(folder, name) },
-    dependencies: [stopWords.id],
-  }));
-  const packs = names.map((name) => ({
-    id: `pack ${name}`,
-    type: 'shell',
-    // Written under another name first: a file that is there is whole, however often this runs.
-    payload: {
-      command: [
-        'sh',
-        '-c',
-        'gzip -9 <"$1" >"$2.part" && mv "$2.part" "$2"',
-        'sh',
-        name,
-        packed(name),
-      ],
-      cwd: folder,
-    },
-  }));
-  const report = {
-    id: 'report',
-    type: 'word-report',
-    payload: {
-      packed: Object.fromEntries(names.map((name) => [path.join(folder, name), packed(name)])),
-    },
-    dependencies: [...counts, ...packs].map(({ id }) => id),
-  };
-  return [stopWords, ...counts, ...packs, report];
-
-  function packed(name: string): string {
-    return path.join(out, `${name}.gz`);
-  }
+export function pipelineOf({
+  folder,
+  out,
+  stopWordsUrl,
+}: PipelineOptions): readonly PipelineTask[] {
+  return [
+    { id: 'stop-words', type: 'http', payload: { url: stopWordsUrl } },
+    { id: 'find', type: 'find-texts', payload: { folder, out }, dependencies: ['stop-words'] },
+  ];
 }

@@ -24,11 +24,14 @@ try {
   const out = path.join(from, 'packed');
   await mkdir(out, { recursive: true });
   const stopWordsUrl = `http://127.0.0.1:${String(port)}/`;
-  const tasks = await pipelineOf({ folder: from, out, stopWordsUrl });
+  const tasks = pipelineOf({ folder: from, out, stopWordsUrl });
   const client = new SkeinClient({ urls: [url] });
   const { id } = await client.submitWorkflow({ name: 'words', tasks });
-  const { status, result } = await client.getTask(`${id}/report`, { waitMs: PATIENCE_MS });
-  console.log(JSON.stringify(status === 'COMPLETED' ? result : { id, status }, null, 2));
+  const found = await client.getTask(`${id}/find`, { waitMs: PATIENCE_MS });
+  const { report } = (found.result ?? {}) as { readonly report?: string };
+  const last = report === undefined ? found : await client.getTask(report, { waitMs: PATIENCE_MS });
+  const { status, result, error } = last;
+  console.log(JSON.stringify(status === 'COMPLETED' ? result : { id, status, error }, null, 2));
   process.exitCode = status === 'COMPLETED' ? 0 : 1;
 } finally {
   server.close();

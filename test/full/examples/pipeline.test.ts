@@ -11,7 +11,7 @@ import { startCluster, type TestCluster } from '../../support/cluster.ts';
 
 /**
  * Goal: the example runs as it says: a handler in TypeScript, commands, a request, fan-out over the files
- * that are there, and a report of them all. Method: its script against a cluster of real nodes.
+ * that are found at run time, and a report of them all. Method: its script against a cluster of real nodes.
  */
 const EXAMPLE = fileURLToPath(new URL('../../../scripts/examples/pipeline/', import.meta.url));
 const run = promisify(execFile);
