@@ -86,6 +86,7 @@ export const HELLO: Hello = {
   name: 'node-2',
   slots: 16,
   types: ['noop', 'sleep'],
+  labels: ['zone=eu'],
   simulates: true,
   version: '0.1.0',
   termSeen: 3,

@@ -71,6 +71,8 @@ describe('the metrics of a node', () => {
       skein_commit_batch_size: 'histogram',
       skein_commit_seconds: 'histogram',
       skein_heartbeat_seconds: 'histogram',
+      skein_history_removed_total: 'counter',
+      skein_schedule_fires_total: 'counter',
       http_request_duration_seconds: 'histogram',
     });
     expect(declared).to.have.length(19);
