@@ -75,8 +75,8 @@ describe('the metrics of a node', () => {
       skein_schedule_fires_total: 'counter',
       http_request_duration_seconds: 'histogram',
     });
-    expect(declared).to.have.length(19);
-    expect(body.match(/^# HELP /gm)).to.have.length(19);
+    expect(declared).to.have.length(21);
+    expect(body.match(/^# HELP /gm)).to.have.length(21);
     expect(body.endsWith('\n')).to.equal(true);
   });
 
