@@ -9,10 +9,12 @@ import { LATENCY } from './scenarios/latency.ts';
 import { MAKESPAN } from './scenarios/makespan.ts';
 import { SUBMIT } from './scenarios/submit.ts';
 import { SUSTAINED } from './scenarios/sustained.ts';
+import { THREADS } from './scenarios/threads.ts';
 
 /** In the order in which they are run. */
 export const SCENARIOS: readonly Scenario[] = [
   DRAIN,
+  THREADS,
   SUBMIT,
   SUSTAINED,
   FAN_OUT,

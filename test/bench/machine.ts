@@ -33,11 +33,6 @@ function statOf(pid: number | string): Stat | undefined {
   };
 }
 
-/** CPU seconds of one process, 0 where it is gone. */
-export function cpuOf(pid: number): number {
-  return statOf(pid)?.seconds ?? 0;
-}
-
 /** CPU seconds of a process, its children, and those of them that have ended. */
 export function cpuOfFamily(pid: number): number {
   const head = statOf(pid);

@@ -11,7 +11,7 @@ import { startCluster } from '../support/cluster.ts';
 import type { TestCluster } from '../support/cluster.ts';
 import { addHeartbeats, heartbeatsIn } from './heartbeats.ts';
 import type { Heartbeats } from './heartbeats.ts';
-import { cpuOf, cpuOfFamily, rssOf } from './machine.ts';
+import { cpuOfFamily, rssOf } from './machine.ts';
 
 /**
  * What everything is measured on: the PostgreSQL that comes with the packages, with the durability and the
@@ -198,7 +198,7 @@ export class Rig {
     const cpu = (isLeader: boolean): number =>
       this.cluster.nodes
         .filter(({ name }) => (name === leader) === isLeader)
-        .reduce((sum, { pid }) => sum + cpuOf(pid), 0);
+        .reduce((sum, { pid }) => sum + cpuOfFamily(pid), 0);
     const { user, system } = process.cpuUsage();
     return {
       ...{ term, lsn },

@@ -25,6 +25,7 @@ export interface DrainOptions {
   /** Tasks beside these that stay unfinished. */
   readonly waiting?: number;
   readonly what?: string;
+  readonly type?: string;
 }
 
 /** What a submit takes at most, a thousand tasks, and the pause before the instant. */
@@ -43,13 +44,14 @@ export interface Drained extends Reading {
 }
 
 export async function drain(rig: Rig, options: DrainOptions): Promise<Drained> {
-  const { tasks, name, waiting = 0, what = `drain of ${grouped(tasks)} tasks` } = options;
+  const { tasks, name, waiting = 0, type = 'noop' } = options;
+  const { what = `drain of ${grouped(tasks)} tasks` } = options;
   const afterSeq = await lastSeq(rig);
   const atMs = Date.now() + (tasks / 1000) * SUBMIT_MS_A_THOUSAND + MARGIN_MS;
   const run_at = new Date(atMs).toISOString();
   const id = (at: number): string => `${name}-${String(at)}`;
   const [first = ''] = rig.urls;
-  const chunks = ndjson(tasks, (at) => ({ id: id(at), type: 'noop', run_at }));
+  const chunks = ndjson(tasks, (at) => ({ id: id(at), type, run_at }));
   const sentMs = performance.now();
   await submitNdjson(first, chunks);
   const submitRate = (tasks / (performance.now() - sentMs)) * 1000;
