@@ -99,6 +99,23 @@ export interface ClusterView {
   readonly counts: Counts;
 }
 
+export interface AttemptView {
+  readonly attempt: number;
+  readonly outcome: string;
+  readonly node: string | null;
+  readonly started_at: string | null;
+  readonly finished_at: string | null;
+  readonly error: { readonly code: string; readonly message: string } | null;
+}
+
+export interface EventView {
+  readonly at: string;
+  readonly kind: string;
+  readonly node: string | null;
+  readonly term: number | null;
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
 export interface TypeView {
   readonly type: string;
   readonly paused: boolean;
@@ -187,6 +204,18 @@ export interface ClientPort {
   deleteSchedule(id: string): Promise<object>;
   pauseSchedule(id: string, isPaused: boolean): Promise<ScheduleView>;
   runSchedule(id: string, at?: string): Promise<Answered>;
+  getAttempts(id: string): Promise<readonly AttemptView[]>;
+  listDependents(id: string): AsyncIterable<TaskLine>;
+  listWorkflows(): AsyncIterable<WorkflowView>;
+  listEvents(): AsyncIterable<EventView>;
+  patchTask(
+    id: string,
+    patch: {
+      readonly priority?: number;
+      readonly payload?: unknown;
+      readonly run_at?: string | null;
+    },
+  ): Promise<TaskView>;
   listTypes(): AsyncIterable<TypeView>;
   patchType(
     type: string,

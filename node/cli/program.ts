@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { addChangeCommands } from './change-commands.ts';
 import { InputError } from './input-error.ts';
 import { addLogsCommand } from './logs-command.ts';
+import { addInspectCommands } from './inspect-commands.ts';
 import { isClientFailure } from './ports.ts';
 import type { CliDeps, ClientFailure } from './ports.ts';
 import {
@@ -55,6 +56,7 @@ export function buildProgram(deps: CliDeps, exit: (code: number) => void): Comma
   addWatchCommand(program, deps, exit);
   addLogsCommand(program, deps);
   addChangeCommands(program, deps);
+  addInspectCommands(program, deps);
   addTypeCommands(program, deps);
   addScheduleCommands(program, deps);
   addClusterCommand(program, deps);

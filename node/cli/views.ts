@@ -1,7 +1,9 @@
 import type { TaskStatus } from '../core/task.ts';
 import type {
+  AttemptView,
   ClusterView,
   Counts,
+  EventView,
   ScheduleView,
   TaskLine,
   TaskView,
@@ -189,3 +191,47 @@ function countsLine(counts: Counts, paint: Paint): string {
     .map(([status, count]) => `${statusText(status, paint)} ${String(count)}`)
     .join(' · ');
 }
+
+export function attemptTable(paint: Paint): Table<AttemptView> {
+  return new Table<AttemptView>(ATTEMPT_COLUMNS, paint);
+}
+
+const ATTEMPT_COLUMNS: readonly Column<AttemptView>[] = [
+  { title: 'ATTEMPT', cell: ({ attempt }) => String(attempt), isRight: true },
+  { title: 'OUTCOME', cell: ({ outcome }) => outcome },
+  { title: 'NODE', cell: ({ node }) => node ?? '-' },
+  { title: 'STARTED', cell: (attempt) => attempt.started_at ?? '-' },
+  { title: 'RAN', cell: (attempt) => tookOf(attempt) ?? '-', isRight: true },
+  { title: 'ERROR', cell: (attempt) => errorText(attempt) ?? '-' },
+];
+
+export function workflowTable(paint: Paint): Table<WorkflowView> {
+  return new Table<WorkflowView>(WORKFLOW_COLUMNS, paint);
+}
+
+const WORKFLOW_COLUMNS: readonly Column<WorkflowView>[] = [
+  { title: 'STATUS', cell: ({ status }) => status },
+  {
+    title: 'ENDED',
+    cell: ({ counts }) => {
+      const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+      return `${String(total - counts.QUEUED - counts.RUNNING)}/${String(total)}`;
+    },
+    isRight: true,
+  },
+  { title: 'CREATED', cell: (workflow) => workflow.created_at },
+  { title: 'NAME', cell: ({ name }) => name },
+  { title: 'ID', cell: ({ id }) => id },
+];
+
+export function eventTable(paint: Paint): Table<EventView> {
+  return new Table<EventView>(EVENT_COLUMNS, paint);
+}
+
+const EVENT_COLUMNS: readonly Column<EventView>[] = [
+  { title: 'AT', cell: ({ at }) => at },
+  { title: 'EVENT', cell: ({ kind }) => kind },
+  { title: 'NODE', cell: ({ node }) => node ?? '-' },
+  { title: 'TERM', cell: ({ term }) => (term === null ? '-' : String(term)), isRight: true },
+  { title: 'DETAIL', cell: ({ detail }) => JSON.stringify(detail) },
+];

@@ -68,6 +68,27 @@ export interface TaskBody extends TaskSummaryBody {
   readonly waiting_for?: { readonly reason: string };
 }
 
+/** A try of a task, or a lease of it that was lost. */
+export interface AttemptBody {
+  readonly attempt: number;
+  /** In lower case; `running` for one under way. */
+  readonly outcome: string;
+  readonly lease_seq: number;
+  readonly node: string | null;
+  readonly started_at: string | null;
+  readonly finished_at: string | null;
+  readonly error: { readonly code: string; readonly message: string } | null;
+}
+
+export interface EventBody {
+  readonly id: number;
+  readonly at: string;
+  readonly kind: string;
+  readonly node: string | null;
+  readonly term: number | null;
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
 export interface WorkflowBody {
   readonly id: string;
   readonly name: string;

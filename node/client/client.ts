@@ -1,31 +1,21 @@
-import { systemClock } from '../base/clock.ts';
-import type { Clock } from '../base/clock.ts';
 import { uuidv7 } from '../base/uuid.ts';
 import type {
   BulkFilter,
-  ClusterBody,
-  ExplainBody,
-  GraphBody,
-  LogLineBody,
-  LogOptions,
   NewSchedule,
   NewTask,
   SubmitOptions,
   NewWorkflow,
   ScheduleBody,
   TaskBody,
-  TaskFilter,
   TaskPatchBody,
-  TaskSummaryBody,
   TypeBody,
   TypePatchBody,
-  WorkflowBody,
 } from './bodies.ts';
 import { isKeyed } from './bodies.ts';
 import { ClientError } from './client-error.ts';
-import { readLogs } from './logs.ts';
 import { encoded } from './ndjson.ts';
-import { Transport, answerOf, failureOf } from './transport.ts';
+import { ClientReads, schedulePath } from './reads.ts';
+import { answerOf, failureOf } from './transport.ts';
 import type { Answer, Call } from './transport.ts';
 
 /**
@@ -50,14 +40,6 @@ import type { Answer, Call } from './transport.ts';
  * for. All failures are ClientErrors. What it does not promise: that an order of calls is kept over
  * several nodes, beyond what each call's answer says.
  */
-export interface ClientOptions {
-  /** `http://host:port` of one node or more. */
-  readonly urls: readonly string[];
-  /** Milliseconds for one call with all its tries; 30 s unless given. */
-  readonly timeoutMs?: number;
-  readonly clock?: Clock;
-}
-
 export interface Submitted {
   readonly id: string;
   readonly status: string;
@@ -75,22 +57,9 @@ export interface SubmittedWorkflow {
   readonly count: number;
 }
 
-const TIMEOUT_MS = 30_000;
 const NDJSON_TIMEOUT_MS = 10 * 60_000;
-/** The longest wait that a node takes; longer ones are made of several. */
-const WAIT_MS_MAX = 5 * 60_000;
 
-export class SkeinClient {
-  private readonly transport: Transport;
-  private readonly timeoutMs: number;
-  private readonly clock: Clock;
-
-  constructor({ urls, timeoutMs = TIMEOUT_MS, clock = systemClock }: ClientOptions) {
-    this.transport = new Transport({ urls, clock });
-    this.timeoutMs = timeoutMs;
-    this.clock = clock;
-  }
-
+export class SkeinClient extends ClientReads {
   async submitTask(task: NewTask, options: SubmitOptions = {}): Promise<Submitted> {
     if (isKeyed(options)) return (await this.post('/tasks', task, options)) as Submitted;
     const sent = { ...task, id: task.id ?? uuidv7() };
@@ -165,43 +134,6 @@ export class SkeinClient {
     }
   }
 
-  /**
-   * The task as it is; with `waitMs`, as soon as it has ended or when that time is up. Throws a
-   * ClientError with the code `not_found`.
-   */
-  async getTask(id: string, options: { readonly waitMs?: number } = {}): Promise<TaskBody> {
-    const path = `/tasks/${encodeURIComponent(id)}`;
-    if (options.waitMs === undefined) return (await this.get(path)).body as TaskBody;
-    const endMs = this.clock.monotonicMs() + options.waitMs;
-    for (;;) {
-      const leftMs = Math.max(0, Math.round(endMs - this.clock.monotonicMs()));
-      const waitMs = Math.min(leftMs, WAIT_MS_MAX);
-      const answer = await this.get(`${path}?wait=${String(waitMs)}ms`, waitMs);
-      if (answer.status === 200 || leftMs <= WAIT_MS_MAX) return answer.body as TaskBody;
-    }
-  }
-
-  /** Newest first. Pages are fetched as they are needed. */
-  listTasks(filter: TaskFilter = {}): AsyncGenerator<TaskSummaryBody, void, undefined> {
-    const { pageSize, ...equal } = filter;
-    return this.pages<TaskSummaryBody>('/tasks', { ...equal, limit: pageSize });
-  }
-
-  /** Newest first. Pages are fetched as they are needed. */
-  listWorkflows(
-    options: { readonly pageSize?: number } = {},
-  ): AsyncGenerator<WorkflowBody, void, undefined> {
-    return this.pages<WorkflowBody>('/workflows', { limit: options.pageSize });
-  }
-
-  async getWorkflow(id: string): Promise<WorkflowBody> {
-    return (await this.get(`/workflows/${encodeURIComponent(id)}`)).body as WorkflowBody;
-  }
-
-  async getWorkflowGraph(id: string): Promise<GraphBody> {
-    return (await this.get(`/workflows/${encodeURIComponent(id)}/graph`)).body as GraphBody;
-  }
-
   /** Asks the leader to cancel it; the answer has the status before that is done. */
   cancelTask(id: string): Promise<Submitted> {
     return this.change(`/tasks/${encodeURIComponent(id)}/cancel`, ['CANCELLED']);
@@ -226,42 +158,14 @@ export class SkeinClient {
     return (await this.post('/tasks/retry', filter)) as { count: number };
   }
 
-  /** Those that depend on it. Pages are fetched as they are needed. */
-  listDependents(
-    id: string,
-    options: { readonly pageSize?: number } = {},
-  ): AsyncGenerator<TaskSummaryBody, void, undefined> {
-    const path = `/tasks/${encodeURIComponent(id)}/dependents`;
-    return this.pages<TaskSummaryBody>(path, { limit: options.pageSize });
-  }
-
-  /** What its attempts have said, the first line first. */
-  logs(id: string, options: LogOptions = {}): AsyncGenerator<LogLineBody, void, undefined> {
-    return readLogs(this.transport, id, options);
-  }
-
   /** Asks the leader to run again a task that ended as FAILED, CANCELLED or SKIPPED. */
   retryTask(id: string): Promise<Submitted> {
     return this.change(`/tasks/${encodeURIComponent(id)}/retry`, ['QUEUED', 'RUNNING']);
   }
 
-  /** Why it is not running, or not finished, and about when it will be. */
-  async explainTask(id: string): Promise<ExplainBody> {
-    return (await this.get(`/tasks/${encodeURIComponent(id)}/explain`)).body as ExplainBody;
-  }
-
   async patchTask(id: string, patch: TaskPatchBody): Promise<TaskBody> {
     const path = `/tasks/${encodeURIComponent(id)}`;
     return (await this.send('PATCH', path, patch)).body as TaskBody;
-  }
-
-  async cluster(): Promise<ClusterBody> {
-    return (await this.get('/cluster')).body as ClusterBody;
-  }
-
-  /** Every type that was heard of, in that order. */
-  listTypes(): AsyncGenerator<TypeBody, void, undefined> {
-    return this.pages('/types', {});
   }
 
   /** Pauses, resumes or limits a type, also one that nobody has heard of yet. */
@@ -272,15 +176,6 @@ export class SkeinClient {
   /** Stores it, or puts it in the place of another; the same again changes nothing. */
   async putSchedule(id: string, schedule: NewSchedule): Promise<ScheduleBody> {
     return (await this.send('PUT', schedulePath(id), schedule)).body as ScheduleBody;
-  }
-
-  async getSchedule(id: string): Promise<ScheduleBody> {
-    return (await this.get(schedulePath(id))).body as ScheduleBody;
-  }
-
-  /** Newest first. Pages are fetched as they are needed. */
-  listSchedules(): AsyncGenerator<ScheduleBody, void, undefined> {
-    return this.pages<ScheduleBody>('/schedules', {});
   }
 
   /** Its runs stay. Of a schedule that is gone already it is the same answer only in a second try. */
@@ -323,27 +218,6 @@ export class SkeinClient {
     }
   }
 
-  private async *pages<T>(
-    path: string,
-    query: Readonly<Record<string, string | number | undefined>>,
-  ): AsyncGenerator<T, void, undefined> {
-    const parameters = new URLSearchParams();
-    for (const [key, value] of Object.entries(query)) {
-      if (value !== undefined) parameters.set(key, String(value));
-    }
-    let next: string | null = parameters.size === 0 ? path : `${path}?${parameters.toString()}`;
-    while (next !== null) {
-      const { body, link }: Answer = await this.get(next);
-      yield* body as T[];
-      next = nextOf(link);
-    }
-  }
-
-  private get(path: string, extraMs = 0): Promise<Answer> {
-    const deadlineMs = this.timeoutMs + extraMs;
-    return this.transport.send({ method: 'GET', path, deadlineMs });
-  }
-
   private async post(path: string, body?: unknown, options?: SubmitOptions): Promise<unknown> {
     return (await this.send('POST', path, body, options)).body;
   }
@@ -363,10 +237,6 @@ export class SkeinClient {
   }
 }
 
-function schedulePath(id: string): string {
-  return `/schedules/${encodeURIComponent(id)}`;
-}
-
 function problemOf(error: unknown): Readonly<Record<string, unknown>> | undefined {
   return error instanceof ClientError ? error.problem : undefined;
 }
@@ -380,9 +250,4 @@ function existingOf(error: unknown): Readonly<Record<string, unknown>> | undefin
 
 function isRepeatedConflict(error: unknown): boolean {
   return error instanceof ClientError && error.status === 409 && error.isRepeated;
-}
-
-/** The path of the next page out of a `Link` header; null for the last one. */
-function nextOf(link: string | null): string | null {
-  return /<([^>]*)>\s*;\s*rel="next"/.exec(link ?? '')?.[1] ?? null;
 }

@@ -64,7 +64,8 @@ describe('the command line', () => {
       const asked = await skein(['--help']);
       expect(asked).to.include({ code: 0, err: '' });
       const names =
-        'node submit get list watch explain cancel retry types pause resume limit schedule cluster';
+        'node submit get list watch explain cancel retry types pause resume limit schedule cluster ' +
+        'attempts dependents edit workflows events';
       for (const name of names.split(' ')) {
         expect(asked.out).to.match(new RegExp(`^  ${name} `, 'm'));
       }
@@ -317,37 +318,6 @@ describe('the command line', () => {
     expect(lines[0]).to.equal('leader node-1 · term 4 · 1 node alive · 3 of 16 slots used');
     expect(lines[3]).to.match(/^node-1 \(leader\) {2}alive +16 +3 +11 /);
     expect(lines[6]).to.include('QUEUED 0 · RUNNING 3');
-  });
-
-  it('lists types with what holds them back, and changes that', async () => {
-    const type = {
-      type: 'render',
-      paused: true,
-      max_running: null,
-      handled: true,
-      nodes: ['a', 'b'],
-    };
-    const asked: string[] = [];
-    const { url } = await node(({ method, path, body }) => {
-      asked.push(`${method} ${path} ${body}`);
-      return ok(method === 'GET' ? [type] : { ...type, paused: false, max_running: 4 });
-    });
-    const { out } = await skein(['types', '--url', url]);
-    expect(out.split('\n').slice(0, 2)).to.deep.equal([
-      'TYPE    STATE   MAX RUNNING  NODES',
-      'render  paused         none  a, b',
-    ]);
-    const limited = await skein(['limit', 'render', '4', '--url', url]);
-    expect(limited.out).to.equal('render: runs, 4 at the same time at most\n');
-    await skein(['limit', 'render', 'none', '--url', url]);
-    await skein(['pause', 'render', '--url', url]);
-    await skein(['resume', 'render', '--url', url]);
-    expect(asked.slice(1)).to.deep.equal([
-      'PATCH /types/render {"max_running":4}',
-      'PATCH /types/render {"max_running":null}',
-      'PATCH /types/render {"paused":true}',
-      'PATCH /types/render {"paused":false}',
-    ]);
   });
 
   it('lets our own bugs through, with their stack', async () => {

@@ -58,6 +58,23 @@ describe('a cluster that explains itself', function () {
     expect((await explained('alone'))['sentence']).to.equal(
       'No living node runs the type nobody-runs-this.',
     );
+    await client.patchType('sleep', { max_running: 6 });
+    await client.submitBatch([
+      { id: 'choosy', type: 'noop', labels: { gpu: 'a100' }, priority: 1 },
+      { id: 'tomorrow', type: 'noop', delay_ms: 86_400_000 },
+      { id: 'fifth', type: 'sleep', duration_ms: 10 },
+    ]);
+    const choosy = await until(async () => {
+      const found = await explained('choosy');
+      return found['estimated_start_at'] === undefined ? undefined : found;
+    }, 'the leader to know of the tasks');
+    expect(choosy['sentence']).to.equal(
+      'No living node that runs its type has the label gpu=a100.',
+    );
+    const tomorrow = await explained('tomorrow');
+    expect(tomorrow['sentence']).to.match(/^It is not to start before .* in about 24.0 h\.$/);
+    expect((await explained('fifth'))['sentence']).to.match(/^6 of its type run, and 6 may\./);
+    await client.patchType('sleep', { max_running: null });
     const running = await explained('long-0');
     expect(running['sentence']).to.match(/^It runs on node-\d, attempt 1 of 3, and should end in/);
     await client.cancelTask('next');
