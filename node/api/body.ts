@@ -71,3 +71,19 @@ export async function withJson<T>(
     budget.give(bytes);
   }
 }
+
+const EMPTY_BYTES_MAX = 16;
+
+/** Throws where there is a body that says anything, since nobody would read it. */
+export async function refuseBody(message: IncomingMessage): Promise<void> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const parts = message.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+  for await (const chunk of parts) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > EMPTY_BYTES_MAX) break;
+  }
+  if (/^\s*(\{\s*\})?\s*$/.test(Buffer.concat(chunks).toString())) return;
+  throw errors.invalid([{ pointer: '#', detail: 'must be empty: this call takes no body' }]);
+}

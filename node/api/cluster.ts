@@ -27,20 +27,32 @@ export function clusterEndpoints(deps: ClusterDeps): readonly Endpoint[] {
       handle: async () => json(200, (await cluster.nodes()).map(nodeBody)),
     },
     { method: 'GET', path: '/nodes/:name', handle: (request) => getNode(deps, request) },
-    { method: 'GET', path: '/events', handle: (request) => listEvents(deps, request) },
+    {
+      method: 'GET',
+      path: '/events',
+      query: 'own',
+      handle: (request) => listEvents(deps, request),
+    },
     {
       method: 'GET',
       path: '/metrics',
+      query: 'any',
       handle: async () => {
         const { contentType, body } = await metrics.render();
         return { status: 200, headers: { 'content-type': contentType }, text: body };
       },
     },
     // The process lives and its event loop turns: nothing else is asked.
-    { method: 'GET', path: '/healthz', handle: () => Promise.resolve(json(200, { status: 'ok' })) },
+    {
+      method: 'GET',
+      path: '/healthz',
+      query: 'any',
+      handle: () => Promise.resolve(json(200, { status: 'ok' })),
+    },
     {
       method: 'GET',
       path: '/readyz',
+      query: 'any',
       handle: () => {
         const { ready, reasons } = readiness();
         return Promise.resolve(json(ready ? 200 : 503, { ready, reasons }));
@@ -49,6 +61,7 @@ export function clusterEndpoints(deps: ClusterDeps): readonly Endpoint[] {
     {
       method: 'GET',
       path: '/leader',
+      query: 'any',
       handle: () => {
         const isLeader = leader.isLeader();
         return Promise.resolve(json(isLeader ? 200 : 404, { is_leader: isLeader }));

@@ -8,6 +8,10 @@ export interface Endpoint {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** With parameters in express's way: `/tasks/:id`. */
   readonly path: string;
+  /** `own`: the call judges its query itself · `any`: monitors may add to it what they like; else none. */
+  readonly query?: 'own' | 'any';
+  /** The call says all by its path: a body, unless empty or `{}`, is a mistake. */
+  readonly isBodiless?: true;
   handle(request: ApiRequest): Promise<ApiResponse>;
 }
 

@@ -85,7 +85,12 @@ function aboutTime(task: TaskRecord, prospect: Prospected | undefined): About {
     const endAt = endMs === null ? null : new Date(endMs);
     return { startAt: task.startedAt, endAt, inMs: endMs === null ? null : endMs - nowMs };
   }
-  const inMs = task.status === 'RUNNING' ? 0 : prospect.startInMs;
+  if (task.status === 'RUNNING') {
+    // Its start is not in the database yet: it began a moment ago, or is about to.
+    const endAt = runMs < 0 ? null : new Date(nowMs + runMs);
+    return { startAt: new Date(nowMs), endAt, inMs: runMs < 0 ? null : runMs };
+  }
+  const inMs = prospect.startInMs;
   if (inMs < 0) return { startAt: null, endAt: null, inMs: null };
   const startAt = new Date(nowMs + inMs);
   return { startAt, endAt: runMs < 0 ? null : new Date(nowMs + inMs + runMs), inMs };

@@ -34,6 +34,7 @@ export function logEndpoints(deps: LogDeps): readonly Endpoint[] {
     {
       method: 'GET',
       path: '/tasks/:id/logs',
+      query: 'own',
       handle: (request) => getLogs(deps, request, followers),
     },
   ];

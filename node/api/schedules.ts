@@ -36,13 +36,29 @@ export interface ScheduleDeps {
 export function scheduleEndpoints(deps: ScheduleDeps): readonly Endpoint[] {
   const path = '/schedules/:id';
   return [
-    { method: 'GET', path: '/schedules', handle: (request) => list(deps, request) },
+    { method: 'GET', path: '/schedules', query: 'own', handle: (request) => list(deps, request) },
     { method: 'PUT', path, handle: (request) => put(deps, request) },
     { method: 'GET', path, handle: (request) => get(deps, request) },
     { method: 'DELETE', path, handle: (request) => remove(deps, request) },
-    { method: 'POST', path: `${path}/pause`, handle: (request) => pause(deps, request, true) },
-    { method: 'POST', path: `${path}/resume`, handle: (request) => pause(deps, request, false) },
-    { method: 'POST', path: `${path}/run`, handle: (request) => run(deps, request) },
+    {
+      method: 'POST',
+      path: `${path}/pause`,
+      isBodiless: true,
+      handle: (request) => pause(deps, request, true),
+    },
+    {
+      method: 'POST',
+      path: `${path}/resume`,
+      isBodiless: true,
+      handle: (request) => pause(deps, request, false),
+    },
+    {
+      method: 'POST',
+      path: `${path}/run`,
+      query: 'own',
+      isBodiless: true,
+      handle: (request) => run(deps, request),
+    },
   ];
 }
 

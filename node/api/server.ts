@@ -6,7 +6,7 @@ import type { NextFunction, Request, Response } from 'express';
 import type { Clock } from '../base/clock.ts';
 import { errors, toError } from '../base/errors.ts';
 import { uuidv7 } from '../base/uuid.ts';
-import { BodyBudget } from './body.ts';
+import { BodyBudget, refuseBody } from './body.ts';
 import { bulkEndpoints } from './bulk.ts';
 import { clusterEndpoints } from './cluster.ts';
 import type { ApiResponse, Endpoint } from './endpoint.ts';
@@ -30,6 +30,7 @@ import type {
 } from './ports.ts';
 import { problem, refusals, toAppError } from './problem.ts';
 import { scheduleEndpoints } from './schedules.ts';
+import { Query } from './query.ts';
 import { submitEndpoints } from './submit.ts';
 import { taskEndpoints } from './tasks.ts';
 import { typeEndpoints } from './types.ts';
@@ -224,9 +225,12 @@ export class ApiServer {
     response.once('close', () => {
       gone.abort();
     });
+    const query = new URL(request.url, 'http://node').searchParams;
+    if (endpoint.query === undefined) new Query(query, []).throwIfAny();
+    if (endpoint.isBodiless === true) await refuseBody(request);
     return endpoint.handle({
       params: request.params as Record<string, string>,
-      query: new URL(request.url, 'http://node').searchParams,
+      query,
       message: request,
       signal: gone.signal,
     });

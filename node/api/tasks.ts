@@ -24,11 +24,26 @@ export interface TaskDeps extends ExplainDeps {
 
 export function taskEndpoints(deps: TaskDeps): readonly Endpoint[] {
   return [
-    { method: 'GET', path: '/tasks', handle: (request) => listTasks(deps, request) },
-    { method: 'GET', path: '/tasks/:id', handle: (request) => getTask(deps, request) },
+    { method: 'GET', path: '/tasks', query: 'own', handle: (request) => listTasks(deps, request) },
+    {
+      method: 'GET',
+      path: '/tasks/:id',
+      query: 'own',
+      handle: (request) => getTask(deps, request),
+    },
     { method: 'PATCH', path: '/tasks/:id', handle: (request) => patchTask(deps, request) },
-    { method: 'POST', path: '/tasks/:id/cancel', handle: (request) => cancelTask(deps, request) },
-    { method: 'POST', path: '/tasks/:id/retry', handle: (request) => retryTask(deps, request) },
+    {
+      method: 'POST',
+      path: '/tasks/:id/cancel',
+      isBodiless: true,
+      handle: (request) => cancelTask(deps, request),
+    },
+    {
+      method: 'POST',
+      path: '/tasks/:id/retry',
+      isBodiless: true,
+      handle: (request) => retryTask(deps, request),
+    },
     {
       method: 'GET',
       path: '/tasks/:id/explain',
@@ -41,6 +56,7 @@ export function taskEndpoints(deps: TaskDeps): readonly Endpoint[] {
     {
       method: 'GET',
       path: '/tasks/:id/dependents',
+      query: 'own',
       handle: (request) => getDependents(deps, request),
     },
   ];

@@ -20,17 +20,19 @@ export interface TypeDeps {
 
 export function typeEndpoints(deps: TypeDeps): readonly Endpoint[] {
   return [
-    { method: 'GET', path: '/types', handle: (request) => listTypes(deps, request) },
+    { method: 'GET', path: '/types', query: 'own', handle: (request) => listTypes(deps, request) },
     { method: 'GET', path: '/types/:type', handle: (request) => getType(deps, request) },
     { method: 'PATCH', path: '/types/:type', handle: (request) => patchType(deps, request) },
     {
       method: 'POST',
       path: '/types/:type/pause',
+      isBodiless: true,
       handle: (request) => setGate(deps, request, { paused: true }),
     },
     {
       method: 'POST',
       path: '/types/:type/resume',
+      isBodiless: true,
       handle: (request) => setGate(deps, request, { paused: false }),
     },
   ];

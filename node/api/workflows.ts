@@ -24,7 +24,7 @@ const PAGE = 50;
 export function workflowEndpoints(deps: WorkflowDeps): readonly Endpoint[] {
   const forecasts = new Forecasts(deps);
   return [
-    { method: 'GET', path: '/workflows', handle: (request) => list(deps, request) },
+    { method: 'GET', path: '/workflows', query: 'own', handle: (request) => list(deps, request) },
     {
       method: 'GET',
       path: '/workflows/:id',
@@ -36,8 +36,18 @@ export function workflowEndpoints(deps: WorkflowDeps): readonly Endpoint[] {
       },
     },
     { method: 'GET', path: '/workflows/:id/graph', handle: (request) => graph(deps, request) },
-    { method: 'POST', path: '/workflows/:id/cancel', handle: (request) => cancel(deps, request) },
-    { method: 'POST', path: '/workflows/:id/retry', handle: (request) => retry(deps, request) },
+    {
+      method: 'POST',
+      path: '/workflows/:id/cancel',
+      isBodiless: true,
+      handle: (request) => cancel(deps, request),
+    },
+    {
+      method: 'POST',
+      path: '/workflows/:id/retry',
+      isBodiless: true,
+      handle: (request) => retry(deps, request),
+    },
   ];
 }
 
