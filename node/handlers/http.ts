@@ -76,7 +76,9 @@ export function createHttp(options: HttpOptions): Handler {
       const timeout = AbortSignal.timeout(request.timeoutMs);
       const signal = AbortSignal.any([context.signal, timeout]);
       try {
-        return judge(request, await exchange(request, options, { ...context, signal }, task.id));
+        // Taken out by name: the members of a context are getters, which a spread leaves behind.
+        const { fencingToken } = context;
+        return judge(request, await exchange(request, options, { signal, fencingToken }, task.id));
       } catch (thrown) {
         if (context.signal.aborted) throw context.signal.reason;
         if (timeout.aborted) {

@@ -74,7 +74,7 @@ export async function outcomeOf(
   };
   try {
     const task = { id, type: handler.type, payload, durationMs: null };
-    return { result: await handler.run(task, context as HandlerContext) };
+    return { result: await handler.run(task, Object.create(context) as HandlerContext) };
   } catch (thrown) {
     const { message } = thrown as Error;
     const { code } = thrown as { readonly code?: string };
