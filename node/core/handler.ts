@@ -38,8 +38,9 @@ export interface HandlerContext {
   /** How much is done, from 0 to 1, and a word about it; the last that was said counts. */
   readonly progress: (fraction: number, note?: string) => void;
   /**
-   * The results of the dependencies, by the ids that the task names them by (within its workflow the
-   * local ones). A dependency that did not complete has none: its id is missing.
+   * The results of the dependencies, by the ids that the task names them by: within its workflow the local
+   * ones, of a task that another has added those that `spawn` answered. A dependency that did not complete
+   * has none: its id is missing.
    */
   readonly results: () => Promise<Readonly<Record<string, unknown>>>;
   /**
@@ -108,7 +109,11 @@ export class Cancel extends Error {
 /** Not now: the task goes back to the queue for so long, and no attempt is charged. */
 export class Snooze extends Error {
   readonly ms: number;
+  /** Throws a RangeError where that is no time: the attempt fails by it. */
   constructor(ms: number) {
+    if (typeof ms !== 'number' || !(ms >= 0)) {
+      throw new RangeError(`Snooze: ${String(ms)} is no number of milliseconds, 0 or more`);
+    }
     super(`the handler asks to run again in ${String(ms)} ms`);
     this.name = 'Snooze';
     this.ms = ms;

@@ -40,8 +40,8 @@ const READ_RESULTS: Statement = {
   name: 'lease-store.results',
   text: `
 with parents as (
-  select case when starts_with(p.id, w.id || '/') then substr(p.id, length(w.id) + 2) else p.id end
-      as name, p.result
+  select case when t.parent_seq is null and starts_with(p.id, w.id || '/')
+      then substr(p.id, length(w.id) + 2) else p.id end as name, p.result
   from skein.task t
   left join skein.workflow w on w.workflow_seq = t.workflow_seq
   join skein.task p on p.namespace_id = t.namespace_id and p.id = any (t.dependencies)

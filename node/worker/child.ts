@@ -12,6 +12,7 @@ import { importHandler } from './import-bundle.ts';
 import { toResult, toThrown } from './outcome.ts';
 import type { LogLine } from './ports.ts';
 import { RemoteContext } from './remote-context.ts';
+import { logTheConsole } from './task-console.ts';
 import { startThread } from './start-thread.ts';
 import { runTaskThread, type TaskThreadData } from './task-thread.ts';
 import { WORD_FD, type WardRole } from './ward.ts';
@@ -98,6 +99,7 @@ function runTask(handlers: Promise<readonly Handler[]>, isWatched: Promise<void>
         const { work, attempt, fencingToken, bundle } = message;
         const own = new RemoteContext({ work, attempt, fencingToken, halt }, LINE, systemClock);
         context = own;
+        if (bundle !== undefined) logTheConsole(() => own.log);
         void isWatched.then(() => answer(handlers, bundle, own, halt));
       }
     }

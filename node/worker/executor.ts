@@ -148,7 +148,10 @@ export class Executor {
       });
     };
     try {
-      return { kind: 'completed', result: await begin(onBegun) };
+      const result = await begin(onBegun);
+      // It heeded its signal by an answer, but its time was over.
+      if (halt.reason?.code === 'timeout') return this.classify(run, halt.reason);
+      return { kind: 'completed', result };
     } catch (thrown) {
       return this.classify(run, toError(thrown));
     } finally {

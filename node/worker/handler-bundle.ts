@@ -90,7 +90,7 @@ const OWN_PLACES = {
 const ownPlaces: Plugin = {
   name: 'own-places',
   setup: (builder) => {
-    builder.onLoad({ filter: /\.[cm]?[jt]sx?$/ }, async ({ path: file }) => {
+    builder.onLoad({ filter: /\.[cm]?[jt]sx?$/, namespace: 'file' }, async ({ path: file }) => {
       const contents = await readFile(file, 'utf8');
       if (!/\bimport\.meta\b|\b__(dir|file)name\b/.test(contents)) return undefined;
       const places = [
@@ -112,16 +112,25 @@ function packagesStay(api: URL): Plugin {
   return {
     name: 'packages-stay',
     setup: (builder) => {
+      // `require` cannot load an ES module on every Node: what stands for it imports ours and hands it on.
+      builder.onLoad({ filter: /.*/, namespace: 'skein-api' }, ({ path: href }) => ({
+        contents: `export * from ${JSON.stringify(href)};`,
+        loader: 'js',
+      }));
       builder.onResolve({ filter: /^[^./]/ }, async (asked) => {
         const { path: name, kind, importer, resolveDir } = asked;
         if (kind === 'entry-point' || asked.pluginData === LOOKED_UP) return undefined;
-        if (name === 'skein') return { path: api.href, external: true };
+        const isRequired = kind === 'require-call' || kind === 'require-resolve';
+        if (name === 'skein') {
+          return isRequired
+            ? { path: api.href, namespace: 'skein-api' }
+            : { path: api.href, external: true };
+        }
         if (name.includes(':') || OF_NODE.has(name)) return { path: name, external: true };
         const pluginData: unknown = LOOKED_UP;
         const found = await builder.resolve(name, { kind, importer, resolveDir, pluginData });
         const isPackage = found.path.split(path.sep).includes('node_modules');
         if (found.errors.length > 0 || !isPackage || found.path.endsWith('.json')) return found;
-        const isRequired = kind === 'require-call' || kind === 'require-resolve';
         return { path: isRequired ? found.path : pathToFileURL(found.path).href, external: true };
       });
     },

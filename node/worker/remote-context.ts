@@ -21,6 +21,10 @@ interface Asked {
 /** Of one task, each with up to 4 MiB: a handler that does not wait for its answers is told to. */
 const ASKED_MAX = 100;
 
+function ended(): Error {
+  return new Error('the task has ended: its handler asks too late');
+}
+
 export interface RemoteRun {
   readonly work: Work;
   readonly attempt: number;
@@ -39,6 +43,7 @@ export class RemoteContext implements HandlerContext {
   private ownReporter: Reporter | undefined;
   private readonly asked = new Map<number, Asked>();
   private questions = 0;
+  private hasEnded = false;
   private resultsRead: Promise<Readonly<Record<string, unknown>>> | undefined;
 
   constructor(remote: RemoteRun, line: Line, clock: Clock) {
@@ -91,6 +96,13 @@ export class RemoteContext implements HandlerContext {
     this.asked.delete(number);
   }
 
+  /** The run is over: whoever still waits for an answer, or asks later, is told so. */
+  end(): void {
+    this.hasEnded = true;
+    for (const { reject } of this.asked.values()) reject(ended());
+    this.asked.clear();
+  }
+
   /** The same ones however often they are asked for. */
   private readResults(): Promise<Readonly<Record<string, unknown>>> {
     this.resultsRead ??= this.ask({ what: 'results' }).then(
@@ -100,6 +112,7 @@ export class RemoteContext implements HandlerContext {
   }
 
   private ask(question: Question): Promise<string> {
+    if (this.hasEnded) return Promise.reject(ended());
     if (this.asked.size >= ASKED_MAX) {
       return Promise.reject(
         new Error(`more than ${String(ASKED_MAX)} questions wait for an answer`),

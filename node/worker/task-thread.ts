@@ -5,6 +5,7 @@ import type { FromChild, Question, ToChild } from './child-messages.ts';
 import { Halt } from './halt.ts';
 import type { HandlerModule } from './handler-module.ts';
 import { importHandlers } from './import-bundle.ts';
+import { logTheConsole } from './task-console.ts';
 import { isPromise, toResult, toThrown } from './outcome.ts';
 import { RemoteContext } from './remote-context.ts';
 
@@ -37,6 +38,7 @@ export async function runTaskThread({ bundle }: TaskThreadData): Promise<void> {
   process.setSourceMapsEnabled(true);
   const handlers = await importHandlers(bundle);
   let current: Current | undefined;
+  logTheConsole(() => current?.context.log);
   parentPort?.on('message', (told: ToThread) => {
     if (told === 'memory') {
       const { heapUsed, external, arrayBuffers } = process.memoryUsage();
@@ -48,6 +50,7 @@ export async function runTaskThread({ bundle }: TaskThreadData): Promise<void> {
       const begun = beginOne(id, message, tell);
       current = begun;
       void replyOf(handlers, begun).then((reply) => {
+        begun.context.end();
         if (current === begun) current = undefined;
         tell({ id, message: reply });
       });

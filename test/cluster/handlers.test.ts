@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { expect } from 'chai';
 import type { SkeinClient } from '../../node/client/client.ts';
 import { startCluster, type TestCluster } from '../support/cluster.ts';
@@ -78,6 +80,24 @@ const MODULES = {
   'kill.ts': `export default () => { process.kill(process.pid, 'SIGKILL'); return new Promise(() => 0); };`,
   'late.ts': `
     export default () => new Promise(() => setTimeout(() => { throw new Error('too late'); }, 10));`,
+  'required.cjs': `
+    const { defineHandler, FatalError } = require('skein');
+    module.exports = defineHandler({ run: () => { throw new FatalError('by_require', 'it is there'); } });`,
+  'chatty.ts': `
+    export default () => { console.log('says %d', 1, { two: [2] }); console.error(new Error('odd')); };`,
+  'tardy.ts': `
+    export default (_task: unknown, { signal }: { signal: AbortSignal }) =>
+      new Promise((resolve) => signal.addEventListener('abort', () => resolve('all the same')));`,
+  'belated.ts': `
+    import { writeFile } from 'node:fs/promises';
+    export default (task: { payload: string }, { results }: { results: () => Promise<unknown> }) => {
+      setTimeout(() => {
+        results().catch((error: Error) => writeFile(task.payload, error.message));
+      }, 50);
+    };`,
+  'odd-snooze.ts': `
+    import { Snooze } from 'skein';
+    export default () => { throw new Snooze('soon' as unknown as number); };`,
   'deaf.ts': `export default () => new Promise(() => setTimeout(() => undefined, 600_000));`,
 };
 
@@ -125,6 +145,47 @@ describe('handlers of users', function () {
   };
   const run = async (type: string, fields: Readonly<Record<string, unknown>> = {}) =>
     ended(await submit(type, fields));
+
+  // Seen to fail with a module of ours that `require` was given by its URL.
+  it('may be CommonJS that requires what it needs of Skein', async () => {
+    const { status, error } = await run('required');
+    expect([status, error?.code]).to.deep.equal(['FAILED', 'by_require']);
+  });
+
+  // Seen to fail with a console that writes nowhere.
+  it('write to the log of their task by the console', async () => {
+    const id = await submit('chatty');
+    await ended(id);
+    const lines = await until(async () => {
+      const found: { readonly level: string; readonly message: string }[] = [];
+      for await (const { level, message } of client.logs(id)) found.push({ level, message });
+      return found.length >= 2 ? found : undefined;
+    }, 'what it has said');
+    expect(lines[0]).to.deep.equal({ level: 'info', message: 'says 1 { two: [ 2 ] }' });
+    expect(lines[1]?.level).to.equal('error');
+    expect(lines[1]?.message).to.match(/^Error: odd/);
+  });
+
+  // Seen to fail where an answer within the grace was taken.
+  it('fail by their time limit also where they answer to its signal', async () => {
+    const { status, error } = await run('tardy', { timeout_ms: 100, max_attempts: 1 });
+    expect([status, error?.code]).to.deep.equal(['FAILED', 'timeout']);
+  });
+
+  // Seen to fail where nobody answered.
+  it('are told when they ask after their end', async () => {
+    const file = path.join(folder.path, '_belated.txt');
+    expect((await run('belated', { payload: file })).status).to.equal('COMPLETED');
+    const said = await until(() => readFile(file, 'utf8').catch(() => undefined), 'the refusal');
+    expect(said).to.match(/has ended/);
+  });
+
+  it('fail by a time to snooze that is none', async () => {
+    const { status, error } = await run('odd-snooze', { max_attempts: 1 });
+    expect([status, error?.message]).to.deep.equal([
+      ...['FAILED', 'Snooze: soon is no number of milliseconds, 0 or more'],
+    ]);
+  });
 
   // Seen to fail without the alias of `skein`, and without the places of the modules.
   it('run from TypeScript, with helpers, their own place, and what they have at hand', async () => {
