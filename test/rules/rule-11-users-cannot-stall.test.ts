@@ -24,6 +24,11 @@ describe('rule 11: users cannot stall the leader', () => {
   beforeEach(async () => {
     await tables.reset();
     await tables.add({ seq: 1 }, { seq: 2 }, { seq: 3 });
+    // Many others, as in a cluster: among three rows a plan may walk the table in its order.
+    await tables.sql
+      .rows(`insert into skein.live (seq, type_id, expected_ms, priority, trigger_rule,
+      has_duration) select seq, 1, 0, 50, 0, false from generate_series(1000, 6000) seq`);
+    await tables.sql.rows('analyze skein.live');
   });
   after(() => tables.close());
 
