@@ -29,6 +29,8 @@ export interface ApiResponse {
   readonly headers?: Readonly<Record<string, string>>;
   /** JSON text, unless `content-type` among the headers says otherwise. */
   readonly text: string;
+  /** Instead of the text: what is no text, or was compressed. */
+  readonly bytes?: Buffer;
   /** Instead of the text: sent piece by piece as it comes, until it ends or the request is aborted. */
   readonly stream?: AsyncIterable<string>;
 }

@@ -10,6 +10,8 @@ import { BodyBudget, refuseBody } from './body.ts';
 import { bulkEndpoints } from './bulk.ts';
 import { clusterEndpoints } from './cluster.ts';
 import type { ApiResponse, Endpoint } from './endpoint.ts';
+import { LiveServer } from './live.ts';
+import { pageEndpoints } from './page.ts';
 import { sendStream } from './send-stream.ts';
 import { logEndpoints } from './logs.ts';
 import type {
@@ -75,6 +77,8 @@ export interface ApiDeps {
   readonly schedules: SchedulesPort;
   readonly cluster: ClusterReaderPort;
   readonly types: TypeControlPort;
+  /** The folder with the built page; undefined where a node serves none. */
+  readonly pageDir?: string;
   readonly limits?: Partial<ApiLimits>;
 }
 
@@ -83,6 +87,8 @@ export interface ApiLimits {
   /** How long `stop` lets running requests finish. */
   readonly graceMs: number;
   readonly waitersMax: number;
+  /** Clients of `/ws` at a time. */
+  readonly liveClientsMax: number;
   /** Bytes of bodies in memory at once. */
   readonly bodyBytesMax: number;
 }
@@ -91,6 +97,7 @@ const LIMITS: ApiLimits = {
   connectionsMax: 1024,
   graceMs: 10_000,
   waitersMax: 10_000,
+  liveClientsMax: 512,
   bodyBytesMax: 512 * 1024 * 1024,
 };
 const TIMEOUTS_MS = { headers: 10_000, request: 300_000, keepAlive: 65_000, check: 5000 };
@@ -102,6 +109,7 @@ export class ApiServer {
   readonly #deps: ApiDeps;
   readonly #limits: ApiLimits;
   readonly #waiter: Waiter;
+  readonly #live: LiveServer;
   readonly #server: Server;
   /** All and only the responses that are sent as they come. */
   readonly #streams = new Set<ServerResponse>();
@@ -112,8 +120,9 @@ export class ApiServer {
   constructor(deps: ApiDeps) {
     this.#deps = deps;
     this.#limits = { ...LIMITS, ...deps.limits };
-    const { waitersMax, connectionsMax, bodyBytesMax } = this.#limits;
+    const { waitersMax, connectionsMax, bodyBytesMax, liveClientsMax } = this.#limits;
     this.#waiter = new Waiter({ ...deps, waitersMax });
+    this.#live = new LiveServer({ ...deps, clientsMax: liveClientsMax });
     const shared = { ...deps, waiter: this.#waiter, budget: new BodyBudget(bodyBytesMax) };
     const app = this.#route([
       ...submitEndpoints(shared),
@@ -124,6 +133,7 @@ export class ApiServer {
       ...typeEndpoints(shared),
       ...scheduleEndpoints(shared),
       ...clusterEndpoints(shared),
+      ...pageEndpoints(deps.pageDir, () => this.#live.peers()),
     ]);
     this.#server = createServer(
       {
@@ -135,6 +145,7 @@ export class ApiServer {
       app,
     );
     this.#server.maxConnections = connectionsMax;
+    this.#live.attach(this.#server);
   }
 
   /** Throws the error of the system where the address cannot be listened on. */
@@ -154,6 +165,7 @@ export class ApiServer {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#waiter.stop();
+    const parted = this.#live.stop();
     for (const response of this.#streams) response.destroy();
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => {
@@ -168,6 +180,7 @@ export class ApiServer {
       });
     }
     this.#server.closeAllConnections();
+    await parted;
     await closed;
   }
 
@@ -284,10 +297,10 @@ export class ApiServer {
   async #send(
     request: IncomingMessage,
     response: ServerResponse,
-    { status, headers, text, stream }: ApiResponse,
+    { status, headers, text, bytes, stream }: ApiResponse,
     requestId: string,
   ): Promise<void> {
-    const body = Buffer.from(text);
+    const body = bytes ?? Buffer.from(text);
     response.writeHead(status, {
       'content-type': 'application/json',
       ...(stream === undefined ? { 'content-length': body.length } : {}),

@@ -23,8 +23,8 @@ import { createTestDatabase } from '../support/postgres.ts';
 export class FakeFeed {
   readonly watched = new Set<number>();
   readonly calls: string[] = [];
-  #onEnded: ((seqs: readonly number[], codes: readonly number[]) => void) | null = null;
-  #onTerm: (() => void) | null = null;
+  readonly #onEnded = new Set<(seqs: readonly number[], codes: readonly number[]) => void>();
+  readonly #onTerm = new Set<() => void>();
 
   watch(seqs: readonly number[]): void {
     this.calls.push(`watch ${seqs.join(',')}`);
@@ -34,18 +34,18 @@ export class FakeFeed {
     for (const seq of seqs) this.watched.delete(seq);
   }
   onEnded(listener: (seqs: readonly number[], codes: readonly number[]) => void): () => void {
-    this.#onEnded = listener;
-    return () => (this.#onEnded = null);
+    this.#onEnded.add(listener);
+    return () => this.#onEnded.delete(listener);
   }
   onTerm(listener: () => void): () => void {
-    this.#onTerm = listener;
-    return () => (this.#onTerm = null);
+    this.#onTerm.add(listener);
+    return () => this.#onTerm.delete(listener);
   }
   sayEnded(seqs: readonly number[]): void {
-    this.#onEnded?.(seqs, []);
+    for (const listener of this.#onEnded) listener(seqs, []);
   }
   sayTerm(): void {
-    this.#onTerm?.();
+    for (const listener of this.#onTerm) listener();
   }
 }
 
@@ -94,6 +94,7 @@ export interface ApiOptions {
   /** Replaces the address of the database, for a proxy in between. */
   readonly databaseUrl?: (url: string) => Promise<string>;
   readonly limits?: Partial<ApiLimits>;
+  readonly pageDir?: string;
   /** Hears what the node logs as an error; without it that is printed. */
   readonly onError?: (message: string, fields?: object) => void;
 }
@@ -144,6 +145,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     cluster: new ClusterReader({ session: database, clock: systemClock }),
     types: new TypeControl(database),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.pageDir === undefined ? {} : { pageDir: options.pageDir }),
   });
   const { port } = await server.start();
   const url = `http://127.0.0.1:${String(port)}`;

@@ -43,6 +43,9 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   'ipaddr.js': ['handlers'],
   esbuild: ['worker'],
   zod: ['api', 'cli', '.'],
+  preact: ['dashboard'],
+  '@preact/signals': ['dashboard'],
+  uplot: ['dashboard'],
 };
 
 /** What core and the roles take from the Clock and the Rng they are given. */
@@ -60,7 +63,7 @@ const LINES_MAX = 400;
 /** Prettier keeps code to 100; this is for what it leaves alone, comments and texts. */
 const WIDTH_MAX = 110;
 
-const isCode = (file: string): boolean => file.endsWith('.ts') || file.endsWith('.mjs');
+const isCode = (file: string): boolean => /\.(ts|tsx|mjs)$/.test(file);
 const isGenerated = (file: string): boolean => file.includes('/generated/');
 
 /** `node/store/pipeline.ts` → `store`; `.` for files of the root floor, undefined outside node/. */

@@ -1,0 +1,169 @@
+import type { ViewName } from './live-messages.ts';
+
+/**
+ * One view that somebody watches, as its watchers know it: fields by name, and rows by id in an order.
+ * It is read again and again; what a read changes becomes a delta with the next sequence number, and
+ * the last deltas are kept, so that who comes back after a short while gets what it missed instead of
+ * the whole. A topic is shared by all clients of a node that watch the same: it is read once for all.
+ *
+ *   read ──▶ take ──▶ delta (seq n) ──▶ ring ──▶ since(seq) or snapshot()
+ *
+ * Values are compared by their JSON text, which is also what is sent.
+ */
+export interface View {
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly rows: readonly (object & { readonly id: string })[];
+  /** Only for who begins: what deltas carry forward by themselves. */
+  readonly beginning?: Readonly<Record<string, unknown>>;
+}
+
+/** A view that is watched, or was until a moment ago. */
+export interface LiveTopic {
+  readonly to: ViewName;
+  readonly state: Topic;
+  /** Why it cannot be read now; null where it can. */
+  fault: { readonly code: string; readonly detail: string } | null;
+  watchers: number;
+  /** When it is to be read next, on the monotonic clock. */
+  dueMs: number;
+  readMs: number;
+  /** When the last watcher left. */
+  leftMs: number;
+  /** The task that it is about, where it is about one. */
+  seq: number | null;
+}
+
+interface Delta {
+  readonly seq: number;
+  readonly fields: ReadonlyMap<string, string>;
+  /** All and only the fields that the view has no more. */
+  readonly dropped: readonly string[];
+  readonly rows: ReadonlyMap<string, string>;
+  /** Ids of all rows in their order; null where neither which they are nor their order changed. */
+  readonly order: readonly string[] | null;
+}
+
+/** About twenty seconds of a view that changes with each read. */
+const RING_MAX = 20;
+/** Rows that the ring may hold together: a wide view that changes wholly is cheaper sent anew. */
+const RING_ROWS_MAX = 2000;
+
+export class Topic {
+  #seq: number;
+  #fields = new Map<string, string>();
+  #rows = new Map<string, string>();
+  #order: readonly string[] = [];
+  #beginning: Readonly<Record<string, unknown>> = {};
+  #ring: Delta[] = [];
+  #hasView = false;
+
+  /** `after` is a number above all that a topic of the same view ever had. */
+  constructor(after: number) {
+    this.#seq = after;
+  }
+
+  get seq(): number {
+    return this.#seq;
+  }
+
+  /** False until the first read has succeeded. */
+  get hasView(): boolean {
+    return this.#hasView;
+  }
+
+  /** Takes what a read has found; true where that changes anything. */
+  take(view: View): boolean {
+    const fields = textsOf(Object.entries(view.fields));
+    const rows = textsOf(view.rows.map((row) => [row.id, row] as const));
+    const order = view.rows.map((row) => row.id);
+    const isSameOrder =
+      order.length === this.#order.length && order.every((id, i) => id === this.#order[i]);
+    const delta: Delta = {
+      seq: this.#seq + 1,
+      fields: changed(this.#fields, fields),
+      dropped: [...this.#fields.keys()].filter((name) => !fields.has(name)),
+      rows: changed(this.#rows, rows),
+      order: isSameOrder ? null : order,
+    };
+    this.#beginning = view.beginning ?? {};
+    const isFirst = !this.#hasView;
+    this.#hasView = true;
+    const { size } = delta.fields;
+    const isSame = size + delta.rows.size + delta.dropped.length === 0 && isSameOrder;
+    if (isSame && !isFirst) return false;
+    this.#seq = delta.seq;
+    this.#fields = fields;
+    this.#rows = rows;
+    this.#order = order;
+    this.#keep(delta);
+    return true;
+  }
+
+  snapshot(): string {
+    const beginning = textsOf(Object.entries(this.#beginning));
+    const fields = objectText([...this.#fields, ...beginning]);
+    const rows = this.#order.map((id) => this.#rows.get(id) ?? 'null').join(',');
+    return `"seq":${String(this.#seq)},"fields":${fields},"rows":[${rows}]`;
+  }
+
+  /** What came after `seq`, as one delta; null where that is not known any more, or never was. */
+  since(seq: number): string | null {
+    if (seq > this.#seq || !this.#hasView) return null;
+    const missed = this.#ring.filter((delta) => delta.seq > seq);
+    if (missed.length !== this.#seq - seq) return null;
+    const fields = new Map<string, string>();
+    const dropped = new Set<string>();
+    const rows = new Map<string, string>();
+    let order: readonly string[] | null = null;
+    for (const delta of missed) {
+      for (const [name, text] of delta.fields) {
+        fields.set(name, text);
+        dropped.delete(name);
+      }
+      for (const name of delta.dropped) {
+        fields.delete(name);
+        dropped.add(name);
+      }
+      for (const [id, text] of delta.rows) rows.set(id, text);
+      order = delta.order ?? order;
+    }
+    const shown = [...rows].flatMap(([id, text]) => (this.#rows.has(id) ? [text] : []));
+    const parts = [`"seq":${String(this.#seq)}`, `"from":${String(seq)}`];
+    if (fields.size > 0) parts.push(`"fields":${objectText([...fields])}`);
+    if (dropped.size > 0) parts.push(`"dropped":${JSON.stringify([...dropped])}`);
+    if (shown.length > 0) parts.push(`"rows":[${shown.join(',')}]`);
+    if (order !== null) parts.push(`"order":${JSON.stringify(order)}`);
+    return parts.join(',');
+  }
+
+  #keep(delta: Delta): void {
+    this.#ring.push(delta);
+    let rows = this.#ring.reduce((sum, { rows: each, order }) => {
+      return sum + each.size + (order?.length ?? 0);
+    }, 0);
+    // The last one always stays: it is what goes out to those who are up to date.
+    while (this.#ring.length > 1 && (this.#ring.length > RING_MAX || rows > RING_ROWS_MAX)) {
+      const oldest = this.#ring.shift();
+      rows -= (oldest?.rows.size ?? 0) + (oldest?.order?.length ?? 0);
+    }
+  }
+}
+
+function textsOf(entries: Iterable<readonly [string, unknown]>): Map<string, string> {
+  const texts = new Map<string, string>();
+  for (const [key, value] of entries) texts.set(key, JSON.stringify(value));
+  return texts;
+}
+
+function changed(
+  before: ReadonlyMap<string, string>,
+  after: ReadonlyMap<string, string>,
+): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const [key, text] of after) if (before.get(key) !== text) found.set(key, text);
+  return found;
+}
+
+function objectText(entries: readonly (readonly [string, string])[]): string {
+  return `{${entries.map(([name, text]) => `${JSON.stringify(name)}:${text}`).join(',')}}`;
+}
