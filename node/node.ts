@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { scheduleRendering } from './api/schedule-body.ts';
 import type { LeaderPort } from './api/ports.ts';
 import { ApiServer } from './api/server.ts';
@@ -67,6 +68,8 @@ function codeOf({ httpAllow, allowShell }: Config): TaskCode {
   };
 }
 
+/** Where the build puts the page; run from the sources, a node serves none. */
+const PAGE_DIR = fileURLToPath(new URL('./dashboard/page', import.meta.url));
 /** What a peer gets to read the goodbye. */
 const FAREWELL_MS = 1000;
 /**
@@ -272,6 +275,7 @@ class Node implements RunningNode {
       schedules: new Schedules(database),
       cluster: new ClusterReader({ session: database, clock: systemClock }),
       types: new TypeControl(database),
+      pageDir: PAGE_DIR,
     });
   }
 

@@ -53,6 +53,7 @@ export function firstScreenOf(started: Started, isColoured: boolean): string {
       'Cluster',
       `${count}, leader ${view.leader ?? '-'} (${term}), ready in ${seconds.toFixed(1)} s`,
     ],
+    ['Page', `${url}/`],
     ['API', nodes.map((node) => node.httpUrl).join('  ')],
     ['Metrics', `${url}/metrics`],
     ['Database', databaseOf(started)],

@@ -26,6 +26,7 @@ export async function runChecks(kind) {
     const checks = [
       ['format', [bin('prettier', 'bin', 'prettier.cjs'), '--check', '--log-level=warn', '.']],
       ['types', [bin('typescript', 'bin', 'tsc'), '-p', 'tsconfig.json']],
+      ['page types', [bin('typescript', 'bin', 'tsc'), '-p', 'node/dashboard/tsconfig.json']],
       ['lint', [bin('eslint', 'bin', 'eslint.js'), '--max-warnings=0', '.']],
     ];
     const results = checks.map(([name, args]) => check(name, () => runQuietly(args)));

@@ -128,6 +128,7 @@ async function build() {
     await cp(path.join(root, 'proto'), path.join(half, 'proto'), { recursive: true });
     const migrations = path.join('node', 'store', 'migrations');
     await cp(path.join(root, migrations), path.join(half, migrations), { recursive: true });
+    await buildPage(path.join(half, 'node', 'dashboard', 'page'));
     await cp(path.join(root, 'package.json'), path.join(half, 'package.json'));
     await writeFile(path.join(half, '.stamp'), stamp);
     if (existsSync(dist)) await rename(dist, old);
@@ -135,6 +136,18 @@ async function build() {
   } finally {
     await rm(half, { recursive: true, force: true });
     await rm(old, { recursive: true, force: true });
+  }
+}
+
+/** The page that a node serves; where it stands is what node/node.ts looks for beside itself. */
+export async function buildPage(folder) {
+  // Not at the top: this file runs before anything is installed.
+  const { build: bundle } = await import('vite');
+  const { config } = await import('../node/dashboard/vite.config.mjs');
+  try {
+    await bundle({ ...config, build: { ...config.build, outDir: folder } });
+  } catch (error) {
+    throw new SetupError(`the page could not be built: ${error.message}`);
   }
 }
 

@@ -11,7 +11,7 @@ import type { Files, Rule } from './support/tidy-rules.ts';
  */
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FOLDERS = ['node', 'proto', 'scripts', 'test'];
-const KINDS = /\.(ts|mjs|sql|proto)$/;
+const KINDS = /\.(ts|tsx|mjs|sql|proto)$/;
 
 function readCheckout(): Files {
   const files = new Map<string, string>();

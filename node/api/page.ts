@@ -36,6 +36,7 @@ export function pageEndpoints(
     {
       method: 'GET',
       path: '/',
+      query: 'any',
       handle: async (request) => {
         const headers = { ...POLICY, 'content-security-policy': policyFor(await peers()) };
         return answer(files, INDEX, request, { ...headers, 'cache-control': 'no-cache' });
