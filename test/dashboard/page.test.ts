@@ -84,7 +84,7 @@ describe('the page in a browser', function () {
     await open('overview');
     await page.locator('.tile', { hasText: 'RUNNING' }).getByText('1', { exact: true }).waitFor();
     await api.end('one', 'FAILED');
-    await page.getByText('1 tasks have failed.').waitFor();
+    await page.getByText('FAILED tasks: 1.').waitFor();
     await page.locator('.charts canvas').first().waitFor();
     expect(await obstacles()).to.deep.equal([]);
   });

@@ -21,7 +21,9 @@ const STEP_X = 130;
 const STEP_Y = 34;
 const BOX = { width: 100, height: 22 };
 const PAD = 20;
-const ZOOMS = [0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5];
+/** Of the window, as the style sheet says too. */
+const HEIGHT_SHARE = 0.7;
+const ZOOMS = [0.1, 0.15, 0.2, 0.27, 0.35, 0.5, 0.75, 1, 1.5];
 
 export function Graph(props: GraphProps): JSX.Element {
   const { rows } = props;
@@ -37,8 +39,10 @@ export function Graph(props: GraphProps): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
   const [zoom, setZoom] = useState(1);
   const fit = (): void => {
-    const wide = (place.current?.clientWidth ?? 800) / (layout.columns * STEP_X + 2 * PAD);
-    setZoom(ZOOMS.findLast((each) => each <= Math.max(wide, ZOOMS[0] ?? 0)) ?? 1);
+    const { width, height } = sizeOf(layout);
+    const wide = (place.current?.clientWidth ?? 800) / width;
+    const high = (window.innerHeight * HEIGHT_SHARE) / height;
+    setZoom(ZOOMS.findLast((each) => each <= Math.max(Math.min(wide, high), ZOOMS[0] ?? 0)) ?? 1);
   };
   useEffect(fit, [layout]);
   const step = (by: number): void => {

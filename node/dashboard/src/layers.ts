@@ -18,6 +18,7 @@ export interface Layout {
 }
 
 const SWEEPS = 6;
+const LINES_MIN = 16;
 
 export function layersOf(nodes: readonly Node[]): Layout {
   const inside = new Map(nodes.map((node) => [node.id, node]));
@@ -46,12 +47,25 @@ export function layersOf(nodes: readonly Node[]): Layout {
       spread(column, lineOf);
     }
   }
+  return folded(columns, Math.max(LINES_MIN, Math.ceil(Math.sqrt(nodes.length))));
+}
+
+/** What stands in one column, beyond so many lines, goes on in columns beside it: no graph is a thread. */
+function folded(layers: readonly (readonly string[])[], linesMax: number): Layout {
   const places = new Map<string, Place>();
-  columns.forEach((column, at) => {
-    for (const id of column) places.set(id, { column: at, line: lineOf.get(id) ?? 0 });
-  });
-  const lines = Math.max(1, ...columns.map(({ length }) => length));
-  return { places, columns: columns.length, lines };
+  let columns = 0;
+  let lines = 1;
+  for (const layer of layers) {
+    const wide = Math.ceil(layer.length / linesMax);
+    const high = Math.ceil(layer.length / wide);
+    layer.forEach((id, at) => {
+      const line = (at % high) - (high - 1) / 2;
+      places.set(id, { column: columns + Math.floor(at / high), line });
+    });
+    columns += wide;
+    lines = Math.max(lines, high);
+  }
+  return { places, columns, lines };
 }
 
 /** The longest path to each task, in steps; what lies on a cycle, which is never accepted, stays at 0. */

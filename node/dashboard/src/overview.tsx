@@ -106,7 +106,7 @@ function Attention({
     else if (node['state'] === 'alive' && silentMs > QUIET_MS)
       points.push(`${node.id} has not been heard lately.`);
   }
-  if ((counts['FAILED'] ?? 0) > 0) points.push(`${String(counts['FAILED'])} tasks have failed.`);
+  if ((counts['FAILED'] ?? 0) > 0) points.push(`FAILED tasks: ${String(counts['FAILED'])}.`);
   if (points.length === 0) return <p class="calm">✓ Nothing needs attention.</p>;
   return (
     <section class="attention" aria-label="Needs attention">

@@ -100,7 +100,7 @@ function Facts({ fields }: { readonly fields: Fields }): JSX.Element {
   const dependencies = fields['dependencies'] as readonly string[];
   return (
     <dl class="facts">
-      {FACTS.filter((name) => fields[name] != null).map((name) => (
+      {FACTS.filter((name) => fields[name] != null && said(fields[name]) !== '[]').map((name) => (
         <div key={name}>
           <dt>{name.replaceAll('_', ' ')}</dt>
           <dd>
