@@ -131,7 +131,7 @@ describe('the live protocol', () => {
     await client.hear('one is gone', ({ order }) => JSON.stringify(order) === '["two"]');
   });
 
-  it('shows one task with its attempts, and its end at once when the leader tells of it', async () => {
+  it('shows one task with its attempts, asks to be told of its end, and shows it', async () => {
     await api.post('/tasks', { id: 'one', type: 'noop', payload: { text: '<b>' } });
     const client = await join();
     client.say({ type: 'subscribe', sub: 'a', to: { view: 'task', id: 'one' } });
