@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Rng } from '../../node/base/clock.ts';
 import {
   LeaderContact,
@@ -188,6 +189,8 @@ export class World {
   elect(): void {
     const term = (this.database.term += 1);
     const controller = new AbortController();
+    // As of a real term: every read under way listens for its end.
+    setMaxListeners(0, controller.signal);
     const [reads, writes] = [new Connection(), new Connection()];
     const { clock, rng, database } = this;
     const onDeposed = (): void => {
