@@ -36,58 +36,56 @@ export function remainingMakespanMs(
     (a, b) =>
       number(pathMs, a) > number(pathMs, b) || (number(pathMs, a) === number(pathMs, b) && a < b),
   );
-  /** When a place becomes free for others: the end of a task, or the hour of one that waits for it. */
+  /** What comes next, by its moment: the end of a task that runs, or the hour of one that waits for it. */
   const atMs: number[] = [];
-  const running = new PlaceHeap((a, b) => number(atMs, a) < number(atMs, b));
-  const early = new PlaceHeap((a, b) => number(atMs, a) < number(atMs, b));
+  const coming = new PlaceHeap((a, b) => number(atMs, a) < number(atMs, b));
+  const hasStarted = tasks.map(({ leftMs }) => leftMs !== null);
   let [nowMs, lastMs] = [0, 0];
   let used = Math.min(slots, busySlots);
+  const expect = (place: number, ms: number): void => {
+    atMs[place] = ms;
+    coming.push(place);
+  };
   // What others run is a task of nobody here, beyond the end of the list.
-  for (let place = tasks.length; place < tasks.length + used; place++) {
-    atMs[place] = busyMs;
-    running.push(place);
-  }
+  for (let place = tasks.length; place < tasks.length + used; place++) expect(place, busyMs);
   const open = (place: number): void => {
     const hourMs = Math.max(aheadMs, task(place).notBeforeMs);
     if (hourMs <= nowMs) ready.push(place);
-    else {
-      atMs[place] = hourMs;
-      early.push(place);
+    else expect(place, hourMs);
+  };
+  const end = (place: number): void => {
+    used -= 1;
+    if (place >= tasks.length) return;
+    lastMs = nowMs;
+    for (const child of children[place] ?? []) {
+      const left = number(waitingFor, child) - 1;
+      waitingFor[child] = left;
+      if (left === 0) open(child);
     }
   };
   for (const [place, count] of waitingFor.entries()) {
     const { leftMs } = task(place);
     if (leftMs !== null) {
-      atMs[place] = leftMs;
-      running.push(place);
+      expect(place, leftMs);
       used += 1;
     } else if (count === 0) open(place);
   }
   for (;;) {
     for (let next = ready.peek(); next !== undefined && used < slots; next = ready.peek()) {
       ready.pop();
-      atMs[next] = nowMs + task(next).durationMs;
-      running.push(next);
+      hasStarted[next] = true;
+      expect(next, nowMs + task(next).durationMs);
       used += 1;
     }
-    const [ended, due] = [running.peek(), early.peek()];
-    const endMs = ended === undefined ? Infinity : number(atMs, ended);
-    const dueMs = due === undefined ? Infinity : number(atMs, due);
-    if (endMs === Infinity && dueMs === Infinity) return lastMs;
-    nowMs = Math.min(endMs, dueMs);
-    if (due !== undefined && dueMs <= endMs) {
-      early.pop();
-      ready.push(due);
-      continue;
-    }
-    running.pop();
-    used -= 1;
-    if (ended === undefined || ended >= tasks.length) continue;
-    lastMs = nowMs;
-    for (const child of children[ended] ?? []) {
-      const left = number(waitingFor, child) - 1;
-      waitingFor[child] = left;
-      if (left === 0) open(child);
+    const first = coming.peek();
+    if (first === undefined) return lastMs;
+    nowMs = number(atMs, first);
+    // All of this moment is taken in before the next one starts: the order of equals decides nothing.
+    for (let next = coming.peek(); next !== undefined; next = coming.peek()) {
+      if (number(atMs, next) > nowMs) break;
+      coming.pop();
+      if (hasStarted[next] === false) ready.push(next);
+      else end(next);
     }
   }
 }

@@ -41,7 +41,8 @@ describe('remainingMakespanMs', () => {
     expect(remainingMakespanMs([task(5)], 2, { busySlots: 0, busyMs: 0, aheadMs: 7 })).to.equal(12);
   });
 
-  // Seen to fail with the order turned round, and with a slot that is freed twice.
+  // Seen to fail with the order turned round, with a slot that is freed twice, and (once in 300 graphs) with
+  // a start between two ends of one moment.
   it('is the ideal schedule for what has not begun, on an idle cluster', () => {
     const sketch = fc.integer({ min: 1, max: 30 }).chain((size) =>
       fc.record({
@@ -61,7 +62,7 @@ describe('remainingMakespanMs', () => {
         );
         expect(remainingMakespanMs(tasks, slots, ALONE)).to.equal(idealMakespanMs(tasks, slots));
       }),
-      { numRuns: 500 },
+      { numRuns: 2000 },
     );
   });
 });
