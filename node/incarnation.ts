@@ -391,7 +391,8 @@ export class Incarnation {
       .then(() => Promise.all([fenced.close(), reads.close(), duties?.close()]))
       .then(() => undefined);
     this.term = { loop, ended };
-    void writer.addEvent('elected', config.name, {}).catch((thrown: unknown) => {
+    const after_ms = this.contact.leaderlessMs;
+    void writer.addEvent('elected', config.name, { after_ms }).catch((thrown: unknown) => {
       log.debug('The election could not be written down.', { error: toError(thrown) });
     });
   }

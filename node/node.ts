@@ -13,6 +13,7 @@ import { Lives } from './lives.ts';
 import { createLogger, type Logger } from './observe/log.ts';
 import { Metrics } from './observe/metrics.ts';
 import { PeerServer } from './rpc/peer-server.ts';
+import { AttentionReader } from './store/attention-reader.ts';
 import { ClusterReader } from './store/cluster-reader.ts';
 import { TypeControl } from './store/type-control.ts';
 import { Database } from './store/database.ts';
@@ -274,6 +275,7 @@ class Node implements RunningNode {
       workflows: new WorkflowReader(database),
       schedules: new Schedules(database),
       cluster: new ClusterReader({ session: database, clock: systemClock }),
+      attention: new AttentionReader({ session: database, clock: systemClock }),
       types: new TypeControl(database),
       pageDir: PAGE_DIR,
     });

@@ -13,6 +13,7 @@ const viewSchema = z.discriminatedUnion('view', [
   z.strictObject({ view: z.literal('nodes') }),
   z.strictObject({ view: z.literal('events') }),
   z.strictObject({ view: z.literal('workflows') }),
+  z.strictObject({ view: z.literal('schedules') }),
   z.strictObject({
     view: z.literal('tasks'),
     status: z.enum(TASK_STATUSES).optional(),

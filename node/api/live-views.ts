@@ -2,14 +2,31 @@ import { errors } from '../base/errors.ts';
 import type { EventRecord } from '../store/cluster-reader.ts';
 import type { View } from './live-topic.ts';
 import type { ViewName } from './live-messages.ts';
-import type { ClusterReaderPort, TaskReaderPort, WorkflowReaderPort } from './ports.ts';
-import { attemptsText, nodeBody, summaryBody, taskText, workflowBody } from './views.ts';
+import type {
+  AttentionPort,
+  ClusterReaderPort,
+  SchedulesPort,
+  TaskReaderPort,
+  WorkflowReaderPort,
+} from './ports.ts';
+import { scheduleText } from './schedules.ts';
+import {
+  attentionBody,
+  attemptsText,
+  failoverBody,
+  nodeBody,
+  summaryBody,
+  taskText,
+  workflowBody,
+} from './views.ts';
 
 /** How each view is read: a few statements, whose bodies are those of REST. */
 export interface LiveReads {
   readonly cluster: ClusterReaderPort;
   readonly tasks: TaskReaderPort;
   readonly workflows: WorkflowReaderPort;
+  readonly schedules: Pick<SchedulesPort, 'list'>;
+  readonly attention: AttentionPort;
 }
 
 const TASKS_SHOWN = 200;
@@ -17,6 +34,7 @@ const EVENTS_SHOWN = 200;
 const NEWS_SHOWN = 8;
 const RUNNING_SHOWN = 300;
 const WORKFLOWS_SHOWN = 50;
+const SCHEDULES_SHOWN = 100;
 /** A larger graph is asked for once over REST; live it is followed by its counts alone. */
 const GRAPH_ROWS_MAX = 5000;
 /** Ten minutes, as long as somebody watches. */
@@ -50,6 +68,15 @@ export class LiveViews {
           rows: workflows.map((each) => rowOf(each.id, workflowBody(each, null))),
         };
       }
+      case 'schedules': {
+        const { schedules, next } = await this.#reads.schedules.list(SCHEDULES_SHOWN, null);
+        const rows: View['rows'][number][] = [];
+        for (const schedule of schedules) {
+          const body = JSON.parse(await scheduleText(this.#reads, schedule)) as object;
+          rows.push(rowOf(schedule.id, body));
+        }
+        return { fields: { next }, rows };
+      }
       case 'tasks': {
         const { status = null, type = null, workflow = null, tag = null } = to;
         const limit = to.limit ?? TASKS_SHOWN;
@@ -65,15 +92,19 @@ export class LiveViews {
   }
 
   async #overview(): Promise<View> {
-    const { cluster, tasks } = this.#reads;
-    const [{ term, leader, nodes, counts }, events, failed] = await Promise.all([
-      cluster.cluster(),
-      cluster.events(NEWS_SHOWN, null),
-      tasks.list({
-        ...{ status: 'FAILED', type: null, workflow: null, tag: null },
-        ...{ limit: NEWS_SHOWN, before: null },
-      }),
-    ]);
+    const { cluster, tasks, attention } = this.#reads;
+    const [{ term, leader, nodes, counts }, troubles, failover, events, failed] = await Promise.all(
+      [
+        cluster.cluster(),
+        attention.attention(),
+        attention.failover(),
+        cluster.events(NEWS_SHOWN, null),
+        tasks.list({
+          ...{ status: 'FAILED', type: null, workflow: null, tag: null },
+          ...{ limit: NEWS_SHOWN, before: null },
+        }),
+      ],
+    );
     const { QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED, SKIPPED } = counts;
     const point = [Date.now(), QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED, SKIPPED];
     this.#history.push(point);
@@ -81,6 +112,8 @@ export class LiveViews {
     return {
       fields: {
         ...{ term, leader, counts, point },
+        failover: failover === null ? null : failoverBody(failover),
+        attention: attentionBody(troubles, nodes),
         events: events.map(eventRow),
         failed: failed.tasks.map(summaryBody),
       },

@@ -2,6 +2,7 @@ import type { Ask, Prospected, Submitted } from '../core/messages.ts';
 import type { TaskStatus } from '../core/task.ts';
 import type { Batch, BatchOutcome, Once, OnceOutcome } from '../core/submission.ts';
 import type { SingleOutcome, SingleTask, SpawnParent } from '../core/submission.ts';
+import type { Attention, Failover } from '../store/attention-reader.ts';
 import type { BulkAsked, BulkKind } from '../store/bulk-changes.ts';
 import type { ClusterRecord, EventRecord, NodeRecord } from '../store/cluster-reader.ts';
 import type { ScheduleRecord, ScheduleSpec } from '../store/schedules.ts';
@@ -127,6 +128,11 @@ export interface SchedulesPort {
     limit: number,
     before: number | null,
   ): Promise<{ readonly schedules: readonly ScheduleRecord[]; readonly next: number | null }>;
+}
+
+export interface AttentionPort {
+  attention(): Promise<Attention>;
+  failover(): Promise<Failover | null>;
 }
 
 export interface ClusterReaderPort {

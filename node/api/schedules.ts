@@ -180,7 +180,11 @@ async function findOrThrow(
 const time = (ms: number | null): string | null =>
   ms === null ? null : new Date(ms).toISOString();
 
-async function scheduleText(deps: ScheduleDeps, schedule: ScheduleRecord): Promise<string> {
+/** As all who read a schedule get it. */
+export async function scheduleText(
+  deps: Pick<ScheduleDeps, 'workflows'>,
+  schedule: ScheduleRecord,
+): Promise<string> {
   const { timing, period, problem, lastRunId, kind, nextMs } = schedule;
   const times = fireTimesOf(timing, period);
   const next = nextMs === null ? [] : [nextMs, ...nextFires(times, nextMs, NEXT_FIRES - 1)];
@@ -211,7 +215,7 @@ async function scheduleText(deps: ScheduleDeps, schedule: ScheduleRecord): Promi
 
 /** Null where retention has removed it. */
 async function lastStatus(
-  { workflows }: ScheduleDeps,
+  { workflows }: Pick<ScheduleDeps, 'workflows'>,
   { kind, lastRunId, lastTaskStatus }: ScheduleRecord,
 ): Promise<string | null> {
   if (kind === 'task' || lastRunId === null) return lastTaskStatus;

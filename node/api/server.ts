@@ -15,6 +15,7 @@ import { pageEndpoints } from './page.ts';
 import { sendStream } from './send-stream.ts';
 import { logEndpoints } from './logs.ts';
 import type {
+  AttentionPort,
   ClusterReaderPort,
   FeedPort,
   LeaderPort,
@@ -76,6 +77,7 @@ export interface ApiDeps {
   readonly workflows: WorkflowReaderPort;
   readonly schedules: SchedulesPort;
   readonly cluster: ClusterReaderPort;
+  readonly attention: AttentionPort;
   readonly types: TypeControlPort;
   /** The folder with the built page; undefined where a node serves none. */
   readonly pageDir?: string;

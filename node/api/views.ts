@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { labelRecord } from '../core/labels.ts';
 import { TRIGGER_RULE_NAMES } from '../core/task.ts';
 import type { SingleTask } from '../core/submission.ts';
+import type { Attention, Failover } from '../store/attention-reader.ts';
 import type { ClusterRecord, NodeRecord } from '../store/cluster-reader.ts';
 import type { TaskSummary } from '../store/task-list.ts';
 import type { Forecast } from './forecasts.ts';
@@ -177,6 +178,27 @@ export function nodeBody(node: NodeRecord): object {
     started_at: time(node.startedAt),
     last_heartbeat_at: time(node.lastHeartbeatAt),
   };
+}
+
+/** A node whose lease is over holds its tasks until they are taken back. */
+export function attentionBody(attention: Attention, nodes: readonly NodeRecord[]): object {
+  const { types, oldestReady, lost, overdue, quarantined, schedules } = attention;
+  const expired = nodes.filter(({ state, running }) => state === 'lost' && running > 0);
+  return {
+    ...{ types, lost },
+    oldest_ready:
+      oldestReady === null
+        ? null
+        : { id: oldestReady.id, type: oldestReady.type, ready_at: time(oldestReady.readyAt) },
+    overdue: overdue.map(({ id, node, leasedAt }) => ({ id, node, leased_at: time(leasedAt) })),
+    quarantined: quarantined.map(({ id, finishedAt }) => ({ id, finished_at: time(finishedAt) })),
+    expired_leases: expired.map(({ name, running }) => ({ node: name, running })),
+    schedules: schedules.map(({ id, problem, at }) => ({ id, problem, at: time(at) })),
+  };
+}
+
+export function failoverBody({ at, term, from, to, afterMs }: Failover): object {
+  return { at: time(at), term, from, to, after_ms: afterMs === null ? null : Math.round(afterMs) };
 }
 
 export function clusterBody(cluster: ClusterRecord): object {

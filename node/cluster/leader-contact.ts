@@ -109,6 +109,7 @@ export class LeaderContact {
   private lastRenewedMs: number;
   private lastBeatMs = -Infinity;
   private lastComplaintMs = -Infinity;
+  private lastLedMs: number | undefined;
   private isRenewing = false;
   private isBuried = false;
   private isHealthy = false;
@@ -225,6 +226,12 @@ export class LeaderContact {
     return Math.max(0, this.deps.timings.killMs - sinceMs);
   }
 
+  /** Since a leader was heard last; undefined where none was in this life. */
+  get leaderlessMs(): number | undefined {
+    const { lastLedMs } = this;
+    return lastLedMs === undefined ? undefined : this.deps.clock.monotonicMs() - lastLedMs;
+  }
+
   /** Whether everything settled has been acknowledged by a leader. */
   get isAllTold(): boolean {
     return this.teller.size === 0;
@@ -245,6 +252,7 @@ export class LeaderContact {
     if (message.number <= from.processed) return;
     if (from.processed === 0) this.deps.onTerm();
     this.setHealthy(true);
+    this.lastLedMs = this.deps.clock.monotonicMs();
     if (message.grants !== undefined) worker.accept(message.grants);
     for (const aborts of message.aborts ?? []) worker.abort(aborts);
     if (message.recall !== undefined) worker.recall(message.recall);

@@ -7,9 +7,13 @@ import { LiveClient } from '../../node/api/live-client.ts';
 import { Topic } from '../../node/api/live-topic.ts';
 import { LiveServer } from '../../node/api/live.ts';
 import { systemClock } from '../../node/base/clock.ts';
+import { AttentionReader } from '../../node/store/attention-reader.ts';
 import { ClusterReader } from '../../node/store/cluster-reader.ts';
+import { Schedules } from '../../node/store/schedules.ts';
 import { TaskReader } from '../../node/store/task-reader.ts';
 import { WorkflowReader } from '../../node/store/workflow-reader.ts';
+import { connect, isA } from './live-support.ts';
+import type { Seen } from './live-support.ts';
 import { eventually, startApi } from './support.ts';
 import type { Api, Body } from './support.ts';
 
@@ -17,53 +21,7 @@ import type { Api, Body } from './support.ts';
  * Goal: a client of `/ws` sees what REST would answer, soon after it changes, and is told when not.
  * Method: real sockets against a real database; what a leader would do is done by hand.
  */
-const DEADLINE_MS = 15_000;
 const ignore = (): void => undefined;
-
-interface Seen {
-  readonly messages: readonly Body[];
-  readonly socket: WebSocket;
-  say(message: object): void;
-  /** The first message, heard or yet to come, that the condition holds for. */
-  hear(what: string, condition: (message: Body) => boolean): Promise<Body>;
-}
-
-function connect({ url }: Pick<Api, 'url'>, headers: Record<string, string> = {}): Seen {
-  const socket = new WebSocket(`${url.replace('http', 'ws')}/ws`, { headers });
-  const messages: Body[] = [];
-  const listeners = new Set<() => void>();
-  socket.on('message', (data: Buffer) => {
-    messages.push(JSON.parse(data.toString()) as Body);
-    for (const listener of listeners) listener();
-  });
-  return {
-    socket,
-    messages,
-    say: (message) => {
-      socket.send(JSON.stringify(message));
-    },
-    hear: (what, condition) =>
-      new Promise((resolve, reject) => {
-        const look = (): void => {
-          const found = messages.find(condition);
-          if (found === undefined) return;
-          clearTimeout(timer);
-          listeners.delete(look);
-          resolve(found);
-        };
-        const timer = setTimeout(() => {
-          reject(new Error(`not heard: ${what}; heard ${JSON.stringify(messages).slice(0, 2000)}`));
-        }, DEADLINE_MS);
-        listeners.add(look);
-        look();
-      }),
-  };
-}
-
-const isA =
-  (type: string, sub = 'a') =>
-  (message: Body): boolean =>
-    message['type'] === type && message['sub'] === sub;
 
 /** The status that an upgrade is refused with. */
 async function refusalOf(api: Api, path: string, headers: Record<string, string>): Promise<number> {
@@ -205,6 +163,8 @@ describe('the live protocol', () => {
       clientsMax: 10,
       cluster: new ClusterReader({ session: api.database, clock: systemClock }),
       tasks: new TaskReader(api.database),
+      schedules: new Schedules(api.database),
+      attention: new AttentionReader({ session: api.database, clock: systemClock }),
       workflows: {
         find: (id) => workflows.find(id),
         unfinished: (id, limit) => workflows.unfinished(id, limit),

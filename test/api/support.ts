@@ -2,6 +2,7 @@ import pg from 'pg';
 import { systemClock, systemRng } from '../../node/base/clock.ts';
 import type { ApiLimits } from '../../node/api/server.ts';
 import { ApiServer } from '../../node/api/server.ts';
+import { AttentionReader } from '../../node/store/attention-reader.ts';
 import { ClusterReader } from '../../node/store/cluster-reader.ts';
 import { TypeControl } from '../../node/store/type-control.ts';
 import { Database } from '../../node/store/database.ts';
@@ -143,6 +144,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     workflows: new WorkflowReader(database),
     schedules: new Schedules(database),
     cluster: new ClusterReader({ session: database, clock: systemClock }),
+    attention: new AttentionReader({ session: database, clock: systemClock }),
     types: new TypeControl(database),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.pageDir === undefined ? {} : { pageDir: options.pageDir }),
