@@ -71,6 +71,7 @@ function codeOf({ httpAllow, allowShell }: Config): TaskCode {
 
 /** Where the build puts the page; run from the sources, a node serves none. */
 const PAGE_DIR = fileURLToPath(new URL('./dashboard/page', import.meta.url));
+const DOCS_DIR = fileURLToPath(new URL('./api/docs-page', import.meta.url));
 /** What a peer gets to read the goodbye. */
 const FAREWELL_MS = 1000;
 /**
@@ -278,6 +279,8 @@ class Node implements RunningNode {
       attention: new AttentionReader({ session: database, clock: systemClock }),
       types: new TypeControl(database),
       pageDir: PAGE_DIR,
+      docsDir: DOCS_DIR,
+      version: VERSION,
     });
   }
 

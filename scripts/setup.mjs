@@ -129,6 +129,7 @@ async function build() {
     const migrations = path.join('node', 'store', 'migrations');
     await cp(path.join(root, migrations), path.join(half, migrations), { recursive: true });
     await buildPage(path.join(half, 'node', 'dashboard', 'page'));
+    await buildDocs(path.join(half, 'node', 'api', 'docs-page'));
     await cp(path.join(root, 'package.json'), path.join(half, 'package.json'));
     await writeFile(path.join(half, '.stamp'), stamp);
     if (existsSync(dist)) await rename(dist, old);
@@ -148,6 +149,14 @@ export async function buildPage(folder) {
     await bundle({ ...config, build: { ...config.build, outDir: folder } });
   } catch (error) {
     throw new SetupError(`the page could not be built: ${error.message}`);
+  }
+}
+
+/** The page at `/docs`: the Swagger UI as its package brings it, and our two files around it. */
+export async function buildDocs(folder) {
+  await cp(path.join(root, 'node', 'api', 'docs'), folder, { recursive: true });
+  for (const file of ['swagger-ui.css', 'swagger-ui-bundle.js']) {
+    await cp(path.join(modules, 'swagger-ui-dist', file), path.join(folder, file));
   }
 }
 

@@ -12,7 +12,7 @@ import type { ApiRequest, ApiResponse, Endpoint } from './endpoint.ts';
  * The policy lets it load and ask nothing but this node, and no script but those files. The other nodes are
  * named as well: when this one dies, the page asks which of them lives, and moves there.
  */
-interface PageFile {
+export interface PageFile {
   readonly type: string;
   readonly plain: Buffer;
   readonly packed: Buffer;
@@ -21,6 +21,7 @@ interface PageFile {
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
+  '.mjs': 'text/javascript; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
   '.svg': 'image/svg+xml',
 };
@@ -39,7 +40,7 @@ export function pageEndpoints(
       query: 'any',
       handle: async (request) => {
         const headers = { ...POLICY, 'content-security-policy': policyFor(await peers()) };
-        return answer(files, INDEX, request, { ...headers, 'cache-control': 'no-cache' });
+        return fileAnswer(files, INDEX, request, { ...headers, 'cache-control': 'no-cache' });
       },
     },
     {
@@ -47,7 +48,7 @@ export function pageEndpoints(
       path: '/assets/:file',
       handle: async (request) =>
         Promise.resolve(
-          answer(files, `assets/${request.params['file'] ?? ''}`, request, {
+          fileAnswer(files, `assets/${request.params['file'] ?? ''}`, request, {
             'cache-control': 'public, max-age=31536000, immutable',
           }),
         ),
@@ -55,7 +56,7 @@ export function pageEndpoints(
   ];
 }
 
-const POLICY = {
+export const POLICY = {
   'referrer-policy': 'no-referrer',
   'x-frame-options': 'DENY',
   'cross-origin-opener-policy': 'same-origin',
@@ -74,7 +75,7 @@ function policyFor(peers: readonly string[]): string {
   ].join('; ');
 }
 
-function readFiles(folder: string): ReadonlyMap<string, PageFile> {
+export function readFiles(folder: string): ReadonlyMap<string, PageFile> {
   const files = new Map<string, PageFile>();
   for (const name of readdirSync(folder, { recursive: true }) as string[]) {
     const type = TYPES[path.extname(name)];
@@ -85,7 +86,7 @@ function readFiles(folder: string): ReadonlyMap<string, PageFile> {
   return files;
 }
 
-function answer(
+export function fileAnswer(
   files: ReadonlyMap<string, PageFile>,
   name: string,
   { message }: ApiRequest,

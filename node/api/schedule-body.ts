@@ -20,7 +20,7 @@ const EVERY_MS_MAX = 366 * 24 * 3_600_000;
 /** Of the task or workflow, as JSON: the leader reads it at every fire. */
 const BODY_BYTES_MAX = 1024 * 1024;
 
-const scheduleSchema = z.strictObject({
+export const scheduleSchema = z.strictObject({
   cron: z.string().optional(),
   timezone: z.string().optional(),
   every_ms: z.int().min(EVERY_MS_MIN).max(EVERY_MS_MAX).optional(),

@@ -42,7 +42,8 @@ export function lengthOf(text: string): number {
 
 const name = z
   .string()
-  .refine(isName, `must be 1–${String(ID_LENGTH_MAX)} printable characters, and not . or ..`);
+  .refine(isName, `must be 1–${String(ID_LENGTH_MAX)} printable characters, and not . or ..`)
+  .meta({ minLength: 1, maxLength: ID_LENGTH_MAX });
 const milliseconds = z.int().min(0).max(DURATION_MS_MAX);
 const priority = z.int().min(PRIORITY.most).max(PRIORITY.least);
 const labels = z

@@ -9,6 +9,7 @@ import { uuidv7 } from '../base/uuid.ts';
 import { BodyBudget, refuseBody } from './body.ts';
 import { bulkEndpoints } from './bulk.ts';
 import { clusterEndpoints } from './cluster.ts';
+import { docsEndpoints } from './docs.ts';
 import type { ApiResponse, Endpoint } from './endpoint.ts';
 import { LiveServer } from './live.ts';
 import { pageEndpoints } from './page.ts';
@@ -81,6 +82,10 @@ export interface ApiDeps {
   readonly types: TypeControlPort;
   /** The folder with the built page; undefined where a node serves none. */
   readonly pageDir?: string;
+  /** The same of the page at `/docs`. */
+  readonly docsDir?: string;
+  /** Of the build, for the document at `/openapi.json`. */
+  readonly version?: string;
   readonly limits?: Partial<ApiLimits>;
 }
 
@@ -113,6 +118,7 @@ export class ApiServer {
   readonly #waiter: Waiter;
   readonly #live: LiveServer;
   readonly #server: Server;
+  readonly #app: express.Express;
   /** All and only the responses that are sent as they come. */
   readonly #streams = new Set<ServerResponse>();
   #stopping = false;
@@ -126,7 +132,7 @@ export class ApiServer {
     this.#waiter = new Waiter({ ...deps, waitersMax });
     this.#live = new LiveServer({ ...deps, clientsMax: liveClientsMax });
     const shared = { ...deps, waiter: this.#waiter, budget: new BodyBudget(bodyBytesMax) };
-    const app = this.#route([
+    const app: express.Express = this.#route([
       ...submitEndpoints(shared),
       ...bulkEndpoints(shared),
       ...taskEndpoints(shared),
@@ -136,6 +142,11 @@ export class ApiServer {
       ...scheduleEndpoints(shared),
       ...clusterEndpoints(shared),
       ...pageEndpoints(deps.pageDir, () => this.#live.peers()),
+      ...docsEndpoints({
+        routes: () => routesOf(app),
+        version: deps.version ?? '',
+        docsDir: deps.docsDir,
+      }),
     ]);
     this.#server = createServer(
       {
@@ -146,8 +157,14 @@ export class ApiServer {
       },
       app,
     );
+    this.#app = app;
     this.#server.maxConnections = connectionsMax;
     this.#live.attach(this.#server);
+  }
+
+  /** Every route that the router has now, as `GET /tasks/:id`. */
+  get routes(): readonly string[] {
+    return routesOf(this.#app);
   }
 
   /** Throws the error of the system where the address cannot be listened on. */
@@ -331,6 +348,14 @@ export class ApiServer {
     request.once('close', cancel);
     request.resume();
   }
+}
+
+/** What the router itself knows; the catch-all of each path, which has every method, is left out. */
+function routesOf(app: express.Express): readonly string[] {
+  return app.router.stack.flatMap(({ route }) => {
+    if (route?.stack.length !== 1) return [];
+    return route.stack.map(({ method }) => `${method.toUpperCase()} ${route.path}`);
+  });
 }
 
 /** `/tasks/:id` as `/tasks/{id}`, the way metrics and documents write it. */

@@ -40,7 +40,7 @@ export function typeEndpoints(deps: TypeDeps): readonly Endpoint[] {
 
 const MAX_RUNNING_MAX = 1_000_000;
 
-const gateSchema = z
+export const gateSchema = z
   .strictObject({
     paused: z.boolean().optional(),
     max_running: z.int().min(0).max(MAX_RUNNING_MAX).nullish(),

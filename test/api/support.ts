@@ -15,6 +15,7 @@ import { TaskReader } from '../../node/store/task-reader.ts';
 import { WorkflowReader } from '../../node/store/workflow-reader.ts';
 import { EndCode } from '../../node/core/task.ts';
 import type { EndStatus } from '../../node/core/task.ts';
+import { Contract } from '../support/contract.ts';
 import { createTestDatabase } from '../support/postgres.ts';
 
 /**
@@ -96,6 +97,7 @@ export interface ApiOptions {
   readonly databaseUrl?: (url: string) => Promise<string>;
   readonly limits?: Partial<ApiLimits>;
   readonly pageDir?: string;
+  readonly docsDir?: string;
   /** Hears what the node logs as an error; without it that is printed. */
   readonly onError?: (message: string, fields?: object) => void;
 }
@@ -148,10 +150,16 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     types: new TypeControl(database),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.pageDir === undefined ? {} : { pageDir: options.pageDir }),
+    ...(options.docsDir === undefined ? {} : { docsDir: options.docsDir }),
   });
   const { port } = await server.start();
   const url = `http://127.0.0.1:${String(port)}`;
 
+  const ask = async (path: string, init: RequestInit): Promise<Answer> => {
+    const answer = await request(url + path, init);
+    holdToContract(path, init.method ?? 'GET', answer);
+    return answer;
+  };
   const rows: Api['rows'] = async <Row extends pg.QueryResultRow>(
     text: string,
     values: unknown[] = [],
@@ -170,13 +178,13 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     state,
     requests,
     looks: () => looks,
-    get: (path, headers = {}) => request(url + path, { headers }),
-    post: (path, body) => request(url + path, jsonBody('POST', body)),
-    patch: (path, body) => request(url + path, jsonBody('PATCH', body)),
-    put: (path, body) => request(url + path, jsonBody('PUT', body)),
-    delete: (path) => request(url + path, { method: 'DELETE' }),
+    get: (path, headers = {}) => ask(path, { headers }),
+    post: (path, body) => ask(path, jsonBody('POST', body)),
+    patch: (path, body) => ask(path, jsonBody('PATCH', body)),
+    put: (path, body) => ask(path, jsonBody('PUT', body)),
+    delete: (path) => ask(path, { method: 'DELETE' }),
     postRaw: (path, body, contentType = 'application/json') =>
-      request(url + path, { method: 'POST', headers: { 'content-type': contentType }, body }),
+      ask(path, { method: 'POST', headers: { 'content-type': contentType }, body }),
     rows,
     seqOf,
     rowCounts: async () => {
@@ -222,6 +230,16 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
       await testDatabase.drop();
     },
   };
+}
+
+/** One for all: making its validators takes longer than most tests. */
+export const contract = new Contract();
+
+/** Every answer that a test gets must be as the document at `/openapi.json` says. */
+function holdToContract(path: string, method: string, { status, headers, body }: Answer): void {
+  const contentType = headers.get('content-type') ?? '';
+  const faults = contract.faultsOf({ method, path, status, contentType, body });
+  if (faults.length > 0) throw new Error(`not as /openapi.json says: ${faults.join('; ')}`);
 }
 
 export const TABLES = [

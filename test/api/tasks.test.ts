@@ -324,7 +324,7 @@ describe('stored tasks', () => {
     const node = await api.lease('a', 'node-7');
     await api.sql.query(
       `insert into skein.attempt (seq, lease_seq, attempt, outcome, node_id, error)
-       values ($1, 0, 1, 'failed', $2, '{"code":"boom"}')`,
+       values ($1, 0, 1, 'failed', $2, '{"code":"boom","message":"it broke"}')`,
       [seq, node],
     );
     const running = (await api.get('/tasks/a/attempts')).body as unknown as object[];
@@ -332,7 +332,8 @@ describe('stored tasks', () => {
       'failed',
       'running',
     ]);
-    expect(running[0]).to.deep.include({ attempt: 1, node: 'node-7', error: { code: 'boom' } });
+    const error = { code: 'boom', message: 'it broke' };
+    expect(running[0]).to.deep.include({ attempt: 1, node: 'node-7', error });
     await api.sql.query('update skein.task set attempt = 2, lease_seq = 1, node_id = $1', [node]);
     await api.end('a', 'COMPLETED');
     const ended = (await api.get('/tasks/a/attempts')).body as unknown as object[];

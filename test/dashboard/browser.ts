@@ -15,17 +15,23 @@ export interface Stage {
 }
 
 /** Undefined where there is no browser; then it says how to get one. */
-export async function maybeStage(): Promise<Stage | undefined> {
+export async function maybeBrowser(): Promise<Browser | undefined> {
   const executablePath = process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium';
   if (!existsSync(executablePath)) {
     console.log(`    no browser at ${executablePath}: install chromium, or set CHROMIUM_PATH`);
     return undefined;
   }
-  const pageDir = await mkdtemp(path.join(tmpdir(), 'skein-page-'));
-  await build({ ...config, build: { ...config.build, outDir: pageDir } });
   // The sandbox of chromium does not work for root, and what it opens here is our own page alone.
   const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
-  const browser = await chromium.launch({ executablePath, args, timeout: 30_000 });
+  return chromium.launch({ executablePath, args, timeout: 30_000 });
+}
+
+/** The same, with the page. */
+export async function maybeStage(): Promise<Stage | undefined> {
+  const browser = await maybeBrowser();
+  if (browser === undefined) return undefined;
+  const pageDir = await mkdtemp(path.join(tmpdir(), 'skein-page-'));
+  await build({ ...config, build: { ...config.build, outDir: pageDir } });
   return {
     browser,
     pageDir,
