@@ -32,7 +32,7 @@ export async function runChecks(kind) {
     const results = checks.map(([name, args]) => check(name, () => runQuietly(args)));
     for (const ok of await Promise.all(results)) count(ok);
   }
-  for (const tests of await runSpecs(await specsOf(kind), kind === 'quick' ? 2 : 1)) {
+  for (const tests of await runSpecs(await specsOf(kind), kind)) {
     total.passed += tests.passed;
     total.failed += tests.failed;
   }
@@ -84,28 +84,72 @@ async function specsOf(kind) {
     .toSorted();
 }
 
+/** At a time; each has a PostgreSQL of its own. The machines that this is for have two cores. */
+const PROCESSES = 2;
+const QUICK_SHARES = 8;
+/** Folders of test/full that load one core with one process, and so may run beside another. */
+const FULL_SHARES = [['mutants'], ['scheduler', 'sim'], ['cluster'], ['outages', 'chaos']];
+/** What measures has the machine for itself. */
+const ALONE = 'bench';
+
 /**
- * The quick tests mostly wait, so they run in two processes, each with a PostgreSQL of its own; the long
- * ones load the machine, so they have it for themselves. The first process is shown as it goes, the other
- * when it has ended.
+ * The quick tests mostly wait: more shares of them than processes, so that the last ones end together. Of
+ * the long ones a folder is a share, those that are not named together the last.
  */
-async function runSpecs(specs, processes) {
-  const shares = Array.from({ length: processes }, (_, at) =>
-    specs.filter((_spec, index) => index % processes === at),
-  );
-  const runs = shares
-    .filter((share) => share.length > 0)
-    .map((share, at) => {
-      const held = [];
-      const show = at === 0 ? (text) => process.stdout.write(text) : (text) => held.push(text);
-      return { held, result: runMocha(share, show) };
-    });
-  const results = [];
-  for (const { held, result } of runs) {
-    results.push(await result);
-    for (const text of held) process.stdout.write(text);
+async function runSpecs(specs, kind) {
+  if (kind === 'quick') {
+    const shares = Array.from({ length: QUICK_SHARES }, (_, at) =>
+      specs.filter((_spec, index) => index % QUICK_SHARES === at),
+    );
+    return runShares(shares);
   }
+  const folderOf = (spec) => spec.split(path.sep)[2];
+  const of = (folders) => specs.filter((spec) => folders.includes(folderOf(spec)));
+  const rest = specs.filter((spec) => ![...FULL_SHARES.flat(), ALONE].includes(folderOf(spec)));
+  return [
+    ...(await runShares([...FULL_SHARES.map((folders) => of(folders)), rest])),
+    ...(await runShares([of([ALONE])])),
+  ];
+}
+
+/** Runs the shares, some at a time; shows them in their order, the first that has not ended as it goes. */
+async function runShares(shares) {
+  const runs = shares.filter((share) => share.length > 0).map((specs) => runOf(specs));
+  const waiting = [...runs];
+  const work = async () => {
+    for (let run = waiting.shift(); run !== undefined; run = waiting.shift()) {
+      run.begin();
+      await run.result;
+    }
+  };
+  const workers = Array.from({ length: PROCESSES }, () => work());
+  const results = [];
+  for (const run of runs) {
+    run.show();
+    results.push(await run.result);
+  }
+  await Promise.all(workers);
   return results;
+}
+
+/** A run of mocha that has yet to begin, and that holds what it says until it is to be shown. */
+function runOf(specs) {
+  const held = [];
+  let isShown = false;
+  let begin;
+  const result = new Promise((resolve, reject) => {
+    begin = () => {
+      runMocha(specs, (text) => (isShown ? process.stdout.write(text) : held.push(text))).then(
+        resolve,
+        reject,
+      );
+    };
+  });
+  const show = () => {
+    isShown = true;
+    for (const text of held) process.stdout.write(text);
+  };
+  return { begin, result, show };
 }
 
 function runMocha(specs, show) {
