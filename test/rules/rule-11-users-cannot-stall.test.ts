@@ -94,7 +94,8 @@ describe('rule 11: users cannot stall the leader', () => {
     const ends = await Promise.allSettled([cross(0, 1, 2), cross(1, 2, 1)]);
     await database.stop();
     expect(ends.map(({ status }) => status)).to.deep.equal(['fulfilled', 'fulfilled']);
-    expect(tries).to.have.members([1, 2]);
+    // The one that was ended may be quicker at its next try than the other at its wait, and meet it again.
+    expect(Math.max(...tries)).to.be.at.least(2);
   });
 });
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 /**
  * Goal: set-up happens when, and only when, it is needed, also when two commands start at once.
- * Method: the real scripts in a checkout of straw, with an npm and a tsc that only count their runs.
+ * Method: the real scripts in a checkout of straw, with an npm, a tsc and a vite that only count their runs.
  */
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const LOCK = { packages: { '': {}, 'node_modules/typescript': { version: '1.0.0' } } };
@@ -17,6 +17,9 @@ const NPM = `
   fs.appendFileSync('npm-runs', process.argv.slice(2).join(' ') + '\\n');
   fs.mkdirSync('node_modules/typescript/bin', { recursive: true });
   fs.copyFileSync('straw-tsc.cjs', 'node_modules/typescript/bin/tsc');
+  fs.mkdirSync('node_modules/vite', { recursive: true });
+  fs.copyFileSync('straw-vite.cjs', 'node_modules/vite/index.cjs');
+  fs.writeFileSync('node_modules/vite/package.json', '{"main":"index.cjs"}');
   fs.copyFileSync('package-lock.json', 'node_modules/.package-lock.json');`;
 
 const TSC = `
@@ -26,6 +29,14 @@ const TSC = `
   fs.mkdirSync(out + '/node', { recursive: true });
   fs.writeFileSync(out + '/node/main.js', 'console.log(process.argv.slice(2).join(" "))');
   if (fs.existsSync('broken')) { console.error('a type error'); process.exit(2); }`;
+
+const VITE = `
+  const fs = require('fs');
+  exports.build = async ({ build: { outDir } }) => {
+    fs.appendFileSync('vite-runs', 'run\\n');
+    fs.mkdirSync(outDir, { recursive: true });
+    fs.writeFileSync(outDir + '/index.html', '');
+  };`;
 
 describe('the set-up before every command', () => {
   let folder: string;
@@ -39,6 +50,8 @@ describe('the set-up before every command', () => {
     await write('proto/skein.proto', 'syntax = "proto3";');
     await write('straw-npm/npm-cli.js', NPM);
     await write('straw-tsc.cjs', TSC);
+    await write('straw-vite.cjs', VITE);
+    await write('node/dashboard/vite.config.mjs', 'export const config = { build: {} };');
     await write('package-lock.json', JSON.stringify(LOCK));
     await write('package.json', '{"type":"module"}');
     await write('straw-npm/package.json', '{"type":"commonjs"}');
@@ -78,6 +91,8 @@ describe('the set-up before every command', () => {
     expect(await run('bootstrap.mjs', 'build')).to.deep.equal({ code: 0, out: '' });
     expect(await run('bootstrap.mjs', 'build')).to.deep.equal({ code: 0, out: '' });
     expect([await runsOf('npm'), await runsOf('tsc')]).to.deep.equal([1, 1]);
+    expect(await runsOf('vite')).to.equal(1);
+    expect(await readdir(path.join(folder, 'dist/node/dashboard/page'))).to.include('index.html');
     expect(await readFile(path.join(folder, 'dist/proto/skein.proto'), 'utf8')).to.include(
       'proto3',
     );
@@ -110,6 +125,8 @@ describe('the set-up before every command', () => {
     await write('package-lock.json', JSON.stringify({ packages }));
     await write('node_modules/.package-lock.json', JSON.stringify(LOCK));
     await write('node_modules/typescript/bin/tsc', TSC);
+    await write('node_modules/vite/index.cjs', VITE);
+    await write('node_modules/vite/package.json', '{"main":"index.cjs"}');
     expect(await run('bootstrap.mjs', 'build')).to.deep.equal({ code: 0, out: '' });
     expect(await runsOf('npm')).to.equal(0);
   });
