@@ -36,10 +36,11 @@ export async function explain(
   const prospect = asked?.isKnown === true ? asked : undefined;
   const reasons = found === null ? [] : reasonsOf(found, prospect);
   const about = aboutTime(task, prospect);
-  const sentence =
+  const ahead =
     status === 'RUNNING' || found === null
       ? runSentence(task, about)
       : waitSentence(reasons, about, asked !== undefined);
+  const sentence = [failureSentence(task), ahead].filter((each) => each !== '').join(' ');
   return {
     ...{ id, status, sentence, reasons },
     ...(prospect === undefined || reasons.some(({ reason }) => reason !== 'slot')
@@ -99,6 +100,18 @@ function aboutTime(task: TaskRecord, prospect: Prospected | undefined): About {
 function runSentence({ node, attempt, maxAttempts }: TaskRecord, { inMs }: About): string {
   const where = `It runs on ${node ?? 'a node'}, attempt ${String(attempt)} of ${String(maxAttempts)}`;
   return inMs === null ? `${where}.` : `${where}, and should end in about ${spoken(inMs)}.`;
+}
+
+/** What went wrong so far with a task that is to be tried again, or is being. */
+function failureSentence({ status, attempt, maxAttempts, lastError }: TaskRecord): string {
+  const error = errorOf(lastError);
+  if (error === null) return '';
+  const failed = status === 'RUNNING' ? attempt - 1 : attempt;
+  return `Attempt ${String(failed)} of ${String(maxAttempts)} failed, ${error.code}: ${error.message.replace(/\.$/, '')}.`;
+}
+
+function errorOf(text: string | null): { readonly code: string; readonly message: string } | null {
+  return JSON.parse(text ?? 'null') as { readonly code: string; readonly message: string } | null;
 }
 
 function waitSentence(reasons: readonly Reason[], { inMs }: About, hasLeader: boolean): string {
@@ -163,7 +176,7 @@ function endSentence(task: TaskRecord, failed: readonly DependencyEnd[]): string
     case 'CANCELLED':
       return 'It was cancelled.';
     default: {
-      const error = JSON.parse(task.error ?? 'null') as { code: string; message: string } | null;
+      const error = errorOf(task.error);
       const tries = `after ${String(task.attempt)} of ${String(task.maxAttempts)} attempts`;
       return error === null ? 'It failed.' : `It failed ${tries}, ${error.code}: ${error.message}`;
     }

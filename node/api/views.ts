@@ -54,7 +54,12 @@ export function taskText(task: TaskRecord, waitingFor: WaitingFor | null): strin
       ...(task.progress === null ? {} : { progress: progressBody(task.progress) }),
       ...(waitingFor === null ? {} : { waiting_for: waitingForBody(waitingFor) }),
     },
-    { payload: task.payload, result: task.result, error: task.error },
+    {
+      payload: task.payload,
+      result: task.result,
+      error: task.error,
+      ...(task.lastError === null ? {} : { last_error: task.lastError }),
+    },
   );
 }
 
@@ -68,6 +73,10 @@ function waitingForBody(waitingFor: WaitingFor): object {
       return { reason: 'time', run_at: time(waitingFor.runAt) };
     case 'labels':
       return { reason: 'labels', labels: labelRecord(waitingFor.labels) };
+    case 'slot': {
+      const { maxRunning } = waitingFor;
+      return { reason: 'slot', ...(maxRunning === null ? {} : { max_running: maxRunning }) };
+    }
     default:
       return waitingFor;
   }

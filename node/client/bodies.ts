@@ -64,6 +64,8 @@ export interface TaskBody extends TaskSummaryBody {
     readonly message: string;
     readonly retryable: boolean;
   } | null;
+  /** How the latest attempt failed, where the task is to be tried again. */
+  readonly last_error?: TaskBody['error'];
   /** Why a QUEUED task is not running. */
   readonly waiting_for?: { readonly reason: string };
 }
@@ -198,7 +200,13 @@ export interface ScheduleBody extends NewSchedule {
   readonly held_fire_at: string | null;
   readonly last_fire_at: string | null;
   readonly last_run: { readonly id: string; readonly status: string | null } | null;
-  readonly counts: { readonly fired: number; readonly skipped: number; readonly missed: number };
+  readonly counts: {
+    readonly fired: number;
+    readonly skipped: number;
+    readonly missed: number;
+    /** Could not be submitted: `problem` says why the latest. */
+    readonly refused: number;
+  };
   readonly problem: { readonly message: string; readonly at: string } | null;
   readonly created_at: string;
   readonly updated_at: string;

@@ -42,6 +42,8 @@ export interface TaskRecord {
   readonly payload: string | null;
   readonly result: string | null;
   readonly error: string | null;
+  /** How the latest attempt failed, of a task that is to be tried again: JSON text. */
+  readonly lastError: string | null;
   /** What the latest run says of how far it is; null where none has said anything. */
   readonly progress: Progress | null;
 }
@@ -64,7 +66,8 @@ export type WaitingFor =
   | { readonly reason: 'paused' | 'type'; readonly type: string }
   /** A node runs the type, but none has these labels, `key=value`. */
   | { readonly reason: 'labels'; readonly labels: readonly string[] }
-  | { readonly reason: 'slot' };
+  /** Of the slots that are there, its type may have so many at a time; null without such a limit. */
+  | { readonly reason: 'slot'; readonly maxRunning: number | null };
 
 export interface AttemptRecord {
   readonly attempt: number;
@@ -105,6 +108,7 @@ interface TaskRow extends StatusColumns {
   readonly payload: string | null;
   readonly result: string | null;
   readonly error: string | null;
+  readonly last_error: string | null;
   readonly fraction: number | null;
   readonly note: string | null;
   readonly said_at: Date | null;
@@ -127,7 +131,11 @@ const FIND: Statement = {
       case when l.seq is null then t.finished_at end as finished_at,
       t.payload,
       case when l.seq is null then t.result end as result,
-      case when l.seq is null then t.error end as error, s.fraction, s.note, s.at as said_at
+      case when l.seq is null then t.error end as error,
+      case when l.attempt > 0 then (
+        select a.error from skein.attempt a where a.seq = t.seq and a.outcome = 'failed'
+        order by a.lease_seq desc limit 1
+      ) end as last_error, s.fraction, s.note, s.at as said_at
     from skein.task t
     join skein.type y on y.type_id = t.type_id
     left join skein.live l on l.seq = t.seq
@@ -205,7 +213,8 @@ export class TaskReader {
     if (runAt !== null) return { reason: 'time', runAt };
     if (found.isPaused) return { reason: 'paused', type };
     if (!found.hasType) return { reason: 'type', type };
-    return found.hasNode ? { reason: 'slot' } : { reason: 'labels', labels: found.labels };
+    if (!found.hasNode) return { reason: 'labels', labels: found.labels };
+    return { reason: 'slot', maxRunning: found.maxRunning };
   }
 
   /** All that stands between a QUEUED task and its start; null where it is not QUEUED (any more). */
@@ -277,6 +286,7 @@ function toRecord(row: TaskRow): TaskRecord {
     payload: row.payload,
     result: row.result,
     error: row.error,
+    lastError: row.last_error,
     progress: progressOf(row),
   };
 }

@@ -94,8 +94,32 @@ describe('stored tasks', () => {
         reason: 'time',
         run_at: '2091-01-01T00:00:00.000Z',
       });
+      await api.sql.query('update skein.type set max_running = 4');
+      expect(await waiting('p2')).to.deep.equal({ reason: 'slot', max_running: 4 });
       await api.sql.query('update skein.type set paused = true');
       expect(await waiting('p2')).to.deep.equal({ reason: 'paused', type: 'noop' });
+    });
+
+    it('says how the latest attempt failed while the next one is to come', async () => {
+      await api.post('/tasks', { id: 'again', type: 'noop', run_at: '2091-01-01T00:00:00Z' });
+      expect((await api.get('/tasks/again')).body).not.to.have.property('last_error');
+      await api.sql.query(`
+        with tried as (update skein.live set attempt = 2, lease_seq = 3 returning seq)
+        insert into skein.attempt (seq, lease_seq, attempt, outcome, error)
+        select seq, number, number, outcome, error::json from tried, (values
+          (1, 'failed', '{"code":"thrown","message":"first"}'),
+          (2, 'failed', '{"code":"thrown","message":"no such file.","retryable":true}'),
+          (3, 'lost', null)
+        ) as tries (number, outcome, error)`);
+      const { body } = await api.get('/tasks/again');
+      expect(body).to.deep.include({
+        ...{ status: 'QUEUED', attempt: 2, error: null },
+        last_error: { code: 'thrown', message: 'no such file.', retryable: true },
+      });
+      const explained = await api.get('/tasks/again/explain');
+      expect(explained.body['sentence']).to.match(
+        /^Attempt 2 of 3 failed, thrown: no such file\. It is not to start before 2091-/,
+      );
     });
   });
 
