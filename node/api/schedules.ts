@@ -204,7 +204,10 @@ export async function scheduleText(
       last_fire_at: time(schedule.lastFireMs),
       last_run:
         lastRunId === null ? null : { id: lastRunId, status: await lastStatus(deps, schedule) },
-      counts: { fired: schedule.fired, skipped: schedule.skipped, missed: schedule.missed },
+      counts: {
+        ...{ fired: schedule.fired, skipped: schedule.skipped },
+        ...{ missed: schedule.missed, refused: schedule.refused },
+      },
       problem: problem === null ? null : { ...problem, at: problem.at.toISOString() },
       created_at: schedule.createdAt.toISOString(),
       updated_at: schedule.updatedAt.toISOString(),

@@ -133,7 +133,13 @@ export interface ScheduleView {
   readonly next_fires: readonly string[];
   readonly last_fire_at: string | null;
   readonly last_run: { readonly id: string; readonly status: string | null } | null;
-  readonly counts: { readonly fired: number; readonly skipped: number; readonly missed: number };
+  readonly counts: {
+    readonly fired: number;
+    readonly skipped: number;
+    readonly missed: number;
+    /** Could not be submitted: `problem` says why the latest. */
+    readonly refused: number;
+  };
   readonly problem: { readonly message: string; readonly at: string } | null;
 }
 

@@ -79,8 +79,17 @@ const SCHEDULE_COLUMNS: readonly Column<ScheduleView>[] = [
         : text,
   },
   { title: 'FIRED', cell: ({ counts }) => String(counts.fired), isRight: true },
-  { title: 'NOT', cell: ({ counts }) => String(counts.skipped + counts.missed), isRight: true },
+  {
+    title: 'NOT',
+    cell: ({ counts }) => String(counts.skipped + counts.missed + counts.refused),
+    isRight: true,
+  },
   { title: 'ID', cell: ({ id }) => id },
+  {
+    title: 'PROBLEM',
+    cell: ({ problem }) => problem?.message ?? '–',
+    paint: ({ problem }, text, paint) => (problem === null ? text : paint('red', text)),
+  },
 ];
 
 function ranFor(run: Pick<TaskLine, 'started_at' | 'finished_at'>): string | undefined {

@@ -82,11 +82,12 @@ const MOVE_ON: Statement = {
       select schedule_seq, revision, to_timestamp(was_next / 1000) as was_next,
         to_timestamp(was_held / 1000) as was_held, to_timestamp(next / 1000) as next,
         to_timestamp(held / 1000) as held, to_timestamp(fire / 1000) as fire, run_id, fired, skipped,
-        missed, problem, tasks::bigint[] as tasks
+        missed, refused, problem, tasks::bigint[] as tasks
       from unnest($1::bigint[], $2::int[], $3::float8[], $4::float8[], $5::float8[], $6::float8[],
-        $7::float8[], $8::text[], $9::int[], $10::int[], $11::int[], $12::text[], $13::text[])
+        $7::float8[], $8::text[], $9::int[], $10::int[], $11::int[], $12::int[], $13::text[],
+        $14::text[])
         as g (schedule_seq, revision, was_next, was_held, next, held, fire, run_id, fired, skipped,
-          missed, problem, tasks)
+          missed, refused, problem, tasks)
     ), locked as materialized (
       select s.schedule_seq
       from skein.schedule s join given g using (schedule_seq)
@@ -100,6 +101,7 @@ const MOVE_ON: Statement = {
       last_fire_at = coalesce(g.fire, s.last_fire_at),
       last_run_id = coalesce(g.run_id, s.last_run_id),
       fired = s.fired + g.fired, skipped = s.skipped + g.skipped, missed = s.missed + g.missed,
+      refused = s.refused + g.refused,
       problem = coalesce(g.problem, case when g.fired = 0 then s.problem end),
       problem_at = case
         when g.problem is not null then clock_timestamp()
@@ -204,6 +206,7 @@ async function moveOn(
     numbers(attempts.map(({ runs }) => runs.length)),
     numbers(decisions.map(({ skipped }) => skipped)),
     numbers(decisions.map(({ missed }) => missed)),
+    numbers(attempts.map(refusedOf)),
     texts(attempts.map(({ problem }) => problem)),
     texts(
       attempts.map((attempt) =>
@@ -212,6 +215,11 @@ async function moveOn(
     ),
   ]);
   return new Set(rows.map((row) => row.schedule_seq));
+}
+
+/** Fires that were due and that could not be submitted. */
+function refusedOf({ firing, problem }: Attempt): number {
+  return problem === null ? 0 : firing.decision.fires.length;
 }
 
 /** By order of id, as everywhere, so that two submits of the same ids wait for one another. */

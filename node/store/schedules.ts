@@ -34,6 +34,7 @@ export interface ScheduleRecord extends ScheduleSpec {
   readonly fired: number;
   readonly skipped: number;
   readonly missed: number;
+  readonly refused: number;
   readonly problem: { readonly message: string; readonly at: Date } | null;
   readonly createdAt: Date;
   readonly updatedAt: Date;
@@ -125,7 +126,7 @@ const ADD_RUN: Statement = {
 const COLUMNS = `s.schedule_seq, s.id, ${TIMING_COLUMNS}, s.catch_up, s.overlap, s.paused,
       s.task::text as task, s.workflow::text as workflow, ${msOf('s.next_fire_at')} as next_ms,
       ${msOf('s.held_fire_at')} as held_ms, ${msOf('s.last_fire_at')} as last_ms, s.last_run_id,
-      s.fired, s.skipped, s.missed, s.problem, s.problem_at, s.created_at, s.updated_at,
+      s.fired, s.skipped, s.missed, s.refused, s.problem, s.problem_at, s.created_at, s.updated_at,
       t.seq is not null as has_task, l.seq is not null as is_live,
       l.node_id is not null as is_leased, t.status as end_code
     from s
@@ -239,6 +240,7 @@ interface ScheduleRow extends TimingColumns, StatusColumns {
   readonly fired: number;
   readonly skipped: number;
   readonly missed: number;
+  readonly refused: number;
   readonly problem: string | null;
   readonly problem_at: Date | null;
   readonly created_at: Date;
@@ -266,6 +268,7 @@ function toRecord(row: ScheduleRow): ScheduleRecord {
     fired: row.fired,
     skipped: row.skipped,
     missed: row.missed,
+    refused: row.refused,
     problem: problem === null || problemAt === null ? null : { message: problem, at: problemAt },
     createdAt: row.created_at,
     updatedAt: row.updated_at,

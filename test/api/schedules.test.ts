@@ -26,7 +26,11 @@ describe('schedules over REST', () => {
     expect(answer.body).to.deep.include({
       ...{ id: 'a/b', cron: '@hourly', timezone: 'UTC', catch_up: 'last', overlap: 'allow' },
       ...{ paused: false, starts_at: null, ends_at: null, last_fire_at: null, last_run: null },
-      ...{ counts: { fired: 0, skipped: 0, missed: 0 }, problem: null, task: { type: 'noop' } },
+      ...{
+        counts: { fired: 0, skipped: 0, missed: 0, refused: 0 },
+        problem: null,
+        task: { type: 'noop' },
+      },
     });
     const fires = firesOf(answer.body);
     expect(fires).to.have.length(5);

@@ -22,8 +22,10 @@ describe('the commands for schedules', () => {
     const stored = await schedule(['put', 'year', '-'], body);
     expect(stored.out).to.match(/^year: fires next at \d{4}-01-01T02:00:00\.000Z\n$/);
     const [titles, line] = (await schedule(['list'])).out.split('\n');
-    expect(titles).to.match(/^WHEN +NEXT +LAST +STATUS +FIRED +NOT +ID$/);
-    expect(line).to.match(/^0 3 1 1 \* Europe\/Berlin {2}\d{4}-01-01T02\S+ +– +– +0 +0 {2}year$/);
+    expect(titles).to.match(/^WHEN +NEXT +LAST +STATUS +FIRED +NOT +ID +PROBLEM$/);
+    expect(line).to.match(
+      /^0 3 1 1 \* Europe\/Berlin {2}\d{4}-01-01T02\S+ +– +– +0 +0 {2}year +–$/,
+    );
     expect((await schedule(['get', 'year'])).out).to.match(/^cron +0 3 1 1 \*$/m);
     expect((await schedule(['pause', 'year'])).out).to.equal('year: paused\n');
     expect((await schedule(['list'])).out).to.match(/^0 3 1 1 \* Europe\/Berlin {2}paused /m);

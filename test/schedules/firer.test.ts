@@ -147,7 +147,7 @@ describe('the fires of schedules in the database', () => {
     ]);
     expect(await setup.tasks()).to.deep.equal([runIdOf('well', at)]);
     const found = await setup.schedules.find('s');
-    expect(found).to.include({ nextMs: at + SECOND, fired: 0, lastRunId: null });
+    expect(found).to.include({ nextMs: at + SECOND, fired: 0, refused: 1, lastRunId: null });
     expect(found?.problem?.message).to.equal('the task gone does not exist');
   });
 });
