@@ -1,3 +1,5 @@
+import type { Follow, News } from './core/messages.ts';
+
 /** The news that a node's stream brings, across incarnations: listeners stay, streams come and go. */
 type EndedListener = (seqs: readonly number[], codes: readonly number[]) => void;
 
@@ -5,12 +7,15 @@ type EndedListener = (seqs: readonly number[], codes: readonly number[]) => void
 interface Subscriber {
   watch(seqs: readonly number[]): void;
   unwatch(seqs: readonly number[]): void;
+  followTasks(follow: Follow): void;
+  readonly isLinked: boolean;
 }
 
 export class Feed {
   private readonly current: () => Subscriber | undefined;
   private readonly endedListeners = new Set<EndedListener>();
   private readonly termListeners = new Set<() => void>();
+  private readonly newsListeners = new Set<(news: News) => void>();
 
   constructor(current: () => Subscriber | undefined) {
     this.current = current;
@@ -22,6 +27,20 @@ export class Feed {
 
   unwatch(seqs: readonly number[]): void {
     this.current()?.unwatch(seqs);
+  }
+
+  follow(follow: Follow): void {
+    this.current()?.followTasks(follow);
+  }
+
+  /** Whether a leader was heard lately. */
+  get isLinked(): boolean {
+    return this.current()?.isLinked ?? false;
+  }
+
+  onNews(listener: (news: News) => void): () => void {
+    this.newsListeners.add(listener);
+    return () => this.newsListeners.delete(listener);
   }
 
   onEnded(listener: EndedListener): () => void {
@@ -36,6 +55,10 @@ export class Feed {
 
   tellEnded(seqs: readonly number[], codes: readonly number[]): void {
     for (const listener of this.endedListeners) listener(seqs, codes);
+  }
+
+  tellNews(news: News): void {
+    for (const listener of this.newsListeners) listener(news);
   }
 
   tellTerm(): void {

@@ -4,7 +4,7 @@ import { Elector, type Leadership } from './cluster/elector.ts';
 import { LeaderContact } from './cluster/leader-contact.ts';
 import type { HeartbeatMetricsPort } from './cluster/ports.ts';
 import type { Config } from './config.ts';
-import { isUnderstood, PROTOCOL } from './core/messages.ts';
+import { isUnderstood, PROTOCOL, type News } from './core/messages.ts';
 import type { Handler } from './core/handler.ts';
 import type { SpawnParent } from './core/submission.ts';
 import { LeaderLoop } from './leader/loop.ts';
@@ -41,8 +41,9 @@ export interface IncarnationDeps {
   readonly spawn: (parent: SpawnParent, tasks: unknown, from: number) => Promise<readonly string[]>;
   readonly addresses: { readonly httpUrl: string; readonly grpcAddress: string };
   readonly version: string;
-  onEnded(seqs: readonly number[], codes: readonly number[]): void;
-  onTerm(): void;
+  readonly onEnded: (seqs: readonly number[], codes: readonly number[]) => void;
+  readonly onTerm: () => void;
+  readonly onNews: (news: News) => void;
   /** This life is over, for whatever reason; called once. */
   onBuried(reason: string): void;
   /** The highest term that the lives before this one have seen: the next is above it. */
@@ -314,12 +315,9 @@ export class Incarnation {
       observeTerm: (term) => {
         this.elector.observeTerm(term);
       },
-      onEnded: (seqs, codes) => {
-        this.deps.onEnded(seqs, codes);
-      },
-      onTerm: () => {
-        this.deps.onTerm();
-      },
+      onEnded: this.deps.onEnded,
+      onTerm: this.deps.onTerm,
+      onNews: this.deps.onNews,
       onBuried: () => {
         this.deps.onBuried(this.buriedFor);
       },

@@ -324,6 +324,9 @@ class Node implements RunningNode {
       onTerm: () => {
         feed.tellTerm();
       },
+      onNews: (news) => {
+        feed.tellNews(news);
+      },
     });
   }
 }

@@ -2,99 +2,68 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
-import type { Clock } from '../base/clock.ts';
 import { uuidv7 } from '../base/uuid.ts';
-import { Waker } from '../base/waker.ts';
 import { LiveClient } from './live-client.ts';
-import { keyOf, maybeMessage } from './live-messages.ts';
-import type { ClientMessage, ViewName } from './live-messages.ts';
-import { Topic } from './live-topic.ts';
-import type { LiveTopic } from './live-topic.ts';
-import { LiveViews } from './live-views.ts';
-import type { LiveReads } from './live-views.ts';
-import type { FeedPort, LogPort } from './ports.ts';
-import { toAppError } from './problem.ts';
+import { maybeMessage } from './live-messages.ts';
+import type { ClientMessage } from './live-messages.ts';
+import { LiveReader } from './live-reader.ts';
+import type { LiveReaderDeps } from './live-reader.ts';
 
 /**
  * The live face of a node, at `/ws`: what the page draws, and any other client that would rather be
  * told than ask. deploy/live.md describes it for clients.
  *
- * All clients of a node share its reads. One loop turns while somebody watches, and sleeps otherwise: it
- * reads each watched view once a second, one after the other, and a turn that took long is followed by
- * a pause as long, so that however much is watched, it takes half of one connection at most. News of
- * the feed (a task that is shown has ended, a new leader) makes the views it is about due at once, at
- * most five times a second. What a read changes goes out as one delta to all who watch it.
+ * Here are the clients: who may connect, what they say, what they are sent. What they watch is kept true
+ * by live-reader.ts, once for all clients of a node; whenever a view has changed, each of its watchers
+ * that is not behind gets what is new, as one delta.
  *
- * Failures. A read that fails is told to those who watch it, and tried again; what they have stays.
- * A client that does not answer a ping until the next one is cut off. Whoever is refused gets the
- * status of HTTP before the connection is upgraded.
+ * Failures. A read that fails is told to those who watch it; what they have stays. A client that does
+ * not answer a ping until the next one is cut off. Whoever is refused gets the status of HTTP before
+ * the connection is upgraded.
  *
  * What it does not promise: that a client sees each state of a task. It sees the latest, soon.
  */
-export interface LiveDeps extends LiveReads {
-  readonly clock: Clock;
-  readonly log: LogPort;
-  readonly feed: FeedPort;
+export interface LiveDeps extends Omit<LiveReaderDeps, 'onChange'> {
   /** Clients at a time. */
   readonly clientsMax: number;
 }
 
 const FRAME_BYTES_MAX = 64 * 1024;
 const SUBSCRIPTIONS_MAX = 8;
-const POLL_MS = 1000;
-const NEWS_MS = 200;
-/** What nobody watches any more is kept so long, for those who come back. */
-const KEPT_MS = 30_000;
 const BEAT_MS = 5000;
 const PEERS_MS = 1000;
 const FAREWELL_MS = 500;
 
 export class LiveServer {
   readonly #deps: LiveDeps;
-  readonly #views: LiveViews;
+  readonly #reader: LiveReader;
   readonly #sockets: WebSocketServer;
   /** Names this life of this node: sequence numbers of another mean nothing here. */
   readonly #epoch = uuidv7();
   readonly #clients = new Map<WebSocket, LiveClient>();
-  readonly #topics = new Map<string, LiveTopic>();
-  readonly #waker: Waker;
-  readonly #stopped = new AbortController();
-  readonly #unlisten: readonly (() => void)[];
-  #loop: Promise<void> | null = null;
-  #beatMs = 0;
-  /** The highest sequence number of all topics that were forgotten. */
-  #lastSeq = 0;
+  #isStopped = false;
+  #cancelBeat: (() => void) | null = null;
   #peers: { readonly atMs: number; readonly urls: Promise<readonly string[]> } | null = null;
 
   constructor(deps: LiveDeps) {
     this.#deps = deps;
-    this.#views = new LiveViews(deps);
-    this.#waker = new Waker(deps.clock);
+    this.#reader = new LiveReader({
+      ...deps,
+      onChange: () => {
+        for (const client of this.#clients.values()) client.flush();
+      },
+    });
     this.#sockets = new WebSocketServer({
       noServer: true,
       clientTracking: false,
       maxPayload: FRAME_BYTES_MAX,
       perMessageDeflate: false,
     });
-    this.#unlisten = [
-      deps.feed.onEnded((seqs) => {
-        const ended = new Set(seqs);
-        this.#hasten(({ seq }) => seq !== null && ended.has(seq));
-      }),
-      deps.feed.onTerm(() => {
-        for (const { seq } of this.#topics.values()) if (seq !== null) deps.feed.watch([seq]);
-        this.#hasten(() => true);
-      }),
-    ];
   }
 
   /** Whether it reads at all: only while it has clients. */
   get isAwake(): boolean {
-    return this.#loop !== null;
-  }
-
-  private get isStopped(): boolean {
-    return this.#stopped.signal.aborted;
+    return this.#reader.isAwake;
   }
 
   /** Takes over the upgrades of a server. */
@@ -114,7 +83,7 @@ export class LiveServer {
   peers(): Promise<readonly string[]> {
     const nowMs = this.#deps.clock.monotonicMs();
     if (this.#peers === null || nowMs - this.#peers.atMs > PEERS_MS) {
-      const urls = this.#deps.cluster.nodes().then(
+      const urls = this.#reader.views.nodes().then(
         (nodes) =>
           nodes
             .filter(({ state }) => state === 'alive')
@@ -128,8 +97,8 @@ export class LiveServer {
 
   /** Tells the clients to go elsewhere, and cuts off those that stay. */
   async stop(): Promise<void> {
-    for (const unlisten of this.#unlisten) unlisten();
-    this.#stopped.abort();
+    this.#isStopped = true;
+    this.#cancelBeat?.();
     for (const client of this.#clients.values()) client.close(1001, 'this node is shutting down');
     const { clock } = this.#deps;
     for (let waitedMs = 0; this.#clients.size > 0 && waitedMs < FAREWELL_MS; waitedMs += 10) {
@@ -137,7 +106,7 @@ export class LiveServer {
     }
     for (const client of this.#clients.values()) client.terminate();
     this.#sockets.close();
-    await this.#loop;
+    await this.#reader.stop();
   }
 
   /** A page of another site must not reach a node through its user's browser. */
@@ -148,7 +117,7 @@ export class LiveServer {
       origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== host);
     if (isForeign) return 403;
     const isFull = this.#clients.size >= this.#deps.clientsMax;
-    return isFull || this.#stopped.signal.aborted ? 503 : null;
+    return isFull || this.#isStopped ? 503 : null;
   }
 
   #accept(socket: WebSocket): void {
@@ -174,7 +143,7 @@ export class LiveServer {
     void this.peers().then((peers) => {
       client.say({ type: 'hello', protocol: 1, epoch: this.#epoch, beat_ms: BEAT_MS, peers });
     });
-    this.#begin();
+    this.#beatLater();
   }
 
   #hear(client: LiveClient, message: ClientMessage): void {
@@ -193,93 +162,34 @@ export class LiveServer {
           return;
         }
         const seq = resume?.epoch === this.#epoch ? resume.seq : null;
-        client.subscriptions.set(sub, { topic: this.#join(to), seq, fault: null, isNew: true });
+        client.subscriptions.set(sub, {
+          topic: this.#reader.join(to),
+          seq,
+          fault: null,
+          isNew: true,
+        });
         client.flush();
-        this.#begin();
       }
     }
-  }
-
-  #join(to: ViewName): LiveTopic {
-    const key = keyOf(to);
-    let topic = this.#topics.get(key);
-    if (topic === undefined) {
-      topic = {
-        ...{ to, state: new Topic(this.#lastSeq), fault: null, watchers: 0 },
-        ...{ dueMs: 0, readMs: 0, leftMs: 0, seq: null },
-      };
-      this.#topics.set(key, topic);
-    }
-    topic.watchers += 1;
-    return topic;
   }
 
   #leave(client: LiveClient, sub: string): void {
     const subscription = client.subscriptions.get(sub);
     if (subscription === undefined) return;
     client.subscriptions.delete(sub);
-    subscription.topic.watchers -= 1;
-    subscription.topic.leftMs = this.#deps.clock.monotonicMs();
+    this.#reader.leave(subscription.topic);
   }
 
-  #hasten(isAbout: (topic: LiveTopic) => boolean): void {
-    for (const topic of this.#topics.values()) {
-      if (isAbout(topic)) topic.dueMs = Math.min(topic.dueMs, topic.readMs + NEWS_MS);
-    }
-    this.#waker.wake();
-  }
-
-  /** The loop runs while there are clients, and at no other time. */
-  #begin(): void {
-    this.#waker.wake();
-    this.#loop ??= this.#run().finally(() => {
-      this.#loop = null;
+  /** While there are clients. */
+  #beatLater(): void {
+    this.#cancelBeat ??= this.#deps.clock.after(BEAT_MS, () => {
+      this.#cancelBeat = null;
+      this.#beat();
+      if (this.#clients.size > 0) this.#beatLater();
     });
   }
 
-  async #run(): Promise<void> {
-    const { clock } = this.#deps;
-    const { signal } = this.#stopped;
-    this.#beatMs = clock.monotonicMs() + BEAT_MS;
-    while (!signal.aborted && this.#clients.size > 0) {
-      const startedMs = clock.monotonicMs();
-      for (const topic of this.#topics.values()) {
-        if (this.isStopped) return;
-        if (topic.watchers > 0 && topic.dueMs <= clock.monotonicMs()) await this.#read(topic);
-      }
-      this.#maybeBeat();
-      this.#forget();
-      // As long as the reads took, at least: what is watched never takes more than half of a connection.
-      const tookMs = clock.monotonicMs() - startedMs;
-      await clock.sleep(Math.min(tookMs, POLL_MS), signal).catch(() => undefined);
-      await this.#waker.wait(this.#idleMs(), signal);
-    }
-  }
-
-  async #read(topic: LiveTopic): Promise<void> {
-    const { clock, feed, log } = this.#deps;
-    topic.readMs = clock.monotonicMs();
-    topic.dueMs = topic.readMs + POLL_MS;
-    try {
-      const view = await this.#views.read(topic.to, (seq) => {
-        // The leader forgets who watches a task when it has ended; nothing is left to take back.
-        if (topic.seq === null) feed.watch([seq]);
-        topic.seq = seq;
-      });
-      topic.state.take(view);
-      topic.fault = null;
-    } catch (thrown) {
-      const { code, message, httpStatus, cause } = toAppError(thrown);
-      if (httpStatus === 500) log.error('A live view could not be read.', { code, cause });
-      topic.fault = { code, detail: message };
-    }
-    for (const client of this.#clients.values()) client.flush();
-  }
-
-  #maybeBeat(): void {
-    const nowMs = this.#deps.clock.monotonicMs();
-    if (nowMs < this.#beatMs) return;
-    this.#beatMs = nowMs + BEAT_MS;
+  #beat(): void {
     for (const client of this.#clients.values()) {
       if (client.isUnanswered) client.terminate();
       else {
@@ -288,23 +198,6 @@ export class LiveServer {
         client.flush();
       }
     }
-  }
-
-  #forget(): void {
-    const nowMs = this.#deps.clock.monotonicMs();
-    for (const [key, { watchers, leftMs, state }] of this.#topics) {
-      if (watchers > 0 || nowMs - leftMs <= KEPT_MS) continue;
-      this.#topics.delete(key);
-      this.#lastSeq = Math.max(this.#lastSeq, state.seq);
-    }
-  }
-
-  #idleMs(): number {
-    let untilMs = this.#beatMs;
-    for (const { watchers, dueMs } of this.#topics.values()) {
-      if (watchers > 0) untilMs = Math.min(untilMs, dueMs);
-    }
-    return Math.max(0, untilMs - this.#deps.clock.monotonicMs());
   }
 }
 

@@ -1,15 +1,15 @@
-import type { Ask, Prospected, Submitted } from '../core/messages.ts';
+import type { Ask, Follow, News, Prospected, Submitted } from '../core/messages.ts';
 import type { TaskStatus } from '../core/task.ts';
 import type { Batch, BatchOutcome, Once, OnceOutcome } from '../core/submission.ts';
 import type { SingleOutcome, SingleTask, SpawnParent } from '../core/submission.ts';
-import type { Attention, Failover } from '../store/attention-reader.ts';
+import type { Attention } from '../store/attention-reader.ts';
 import type { BulkAsked, BulkKind } from '../store/bulk-changes.ts';
 import type { ClusterRecord, EventRecord, NodeRecord } from '../store/cluster-reader.ts';
 import type { ScheduleRecord, ScheduleSpec } from '../store/schedules.ts';
 import type { LogPage, LogPosition } from '../store/log-reader.ts';
 import type { Obstacles } from '../store/obstacles.ts';
 import type { TaskPatch } from '../store/task-changes.ts';
-import type { TaskPage, TaskQuery } from '../store/task-list.ts';
+import type { TaskPage, TaskQuery, TaskSummary } from '../store/task-list.ts';
 import type { AttemptRecord, TaskRecord, WaitingFor } from '../store/task-reader.ts';
 import type { TypeGate, TypePage, TypeRecord } from '../store/type-control.ts';
 import type {
@@ -37,6 +37,11 @@ export interface FeedPort {
   unwatch(seqs: readonly number[]): void;
   /** The returned function takes the listener back. */
   onEnded(listener: (seqs: readonly number[], codes: readonly number[]) => void): () => void;
+  /** Asks to be told by `onNews` of these tasks, and how all stand, while people watch. */
+  follow(follow: Follow): void;
+  onNews(listener: (news: News) => void): () => void;
+  /** Whether a leader was heard lately. */
+  readonly isLinked: boolean;
   /** A new leader: what was watched must be watched anew. */
   onTerm(listener: () => void): () => void;
 }
@@ -84,6 +89,8 @@ export interface TaskReaderPort {
   failedDependencies(seq: number): Promise<readonly DependencyEnd[]>;
   endedMany(seqs: readonly number[]): Promise<readonly number[]>;
   list(query: TaskQuery): Promise<TaskPage>;
+  /** These tasks, in any order. */
+  some(seqs: readonly number[]): Promise<readonly TaskSummary[]>;
   /** A page of those that depend on it, and where the next begins. */
   dependents(
     task: { readonly seq: number; readonly id: string },
@@ -131,8 +138,7 @@ export interface SchedulesPort {
 }
 
 export interface AttentionPort {
-  attention(): Promise<Attention>;
-  failover(): Promise<Failover | null>;
+  attention(term: number): Promise<Attention>;
 }
 
 export interface ClusterReaderPort {

@@ -3,10 +3,12 @@ import { toError } from '../base/errors.ts';
 import type {
   Aborts,
   Ask,
+  Follow,
   FromLeader,
   FromNode,
   Grants,
   Hello,
+  News,
   Prospected,
   Recall,
   Submitted,
@@ -54,9 +56,10 @@ export interface LeaderContactDeps {
   setLinkHealthy(isHealthy: boolean): void;
   observeTerm(term: number): void;
   /** A leader said that these tasks ended. */
-  onEnded(seqs: readonly number[], codes: readonly number[]): void;
+  readonly onEnded: (seqs: readonly number[], codes: readonly number[]) => void;
+  readonly onNews: (news: News) => void;
   /** A stream to a leader is up: what was subscribed before is to be subscribed anew. */
-  onTerm(): void;
+  readonly onTerm: () => void;
   onBuried(): void;
 }
 
@@ -198,6 +201,15 @@ export class LeaderContact {
     this.current?.stream.send({ unwatch: seqs });
   }
 
+  followTasks(follow: Follow): void {
+    this.current?.stream.send({ follow });
+  }
+
+  /** Whether the leader was heard lately. */
+  get isLinked(): boolean {
+    return this.isHealthy;
+  }
+
   /** From now on every heartbeat says that this node takes no more work. */
   drain(): void {
     this.isDraining = true;
@@ -263,6 +275,7 @@ export class LeaderContact {
     if (message.prospect !== undefined) this.questions.answered(message.prospect);
     const { ended } = message;
     if (ended !== undefined) this.deps.onEnded(ended.seqs, ended.codes);
+    if (message.news !== undefined) this.deps.onNews(message.news);
     from.processed = message.number;
     if (message.goodbye === true) this.hangUp('the leader left its office');
   }

@@ -125,6 +125,55 @@ export interface Prospected extends Prospect {
   readonly typeMeansMs: readonly number[];
 }
 
+/**
+ * While people watch at a node, it asks to be told of these tasks, and of how all stand. Said whole on
+ * each new stream; a change of it names what is added and what is dropped.
+ */
+export interface Follow {
+  /** False where nobody watches any more. */
+  readonly isOn: boolean;
+  /** Nothing that was said before counts. */
+  readonly isAnew: boolean;
+  readonly seqs: readonly number[];
+  readonly dropped: readonly number[];
+}
+
+/** What a followed task has changed to: one of the end codes, or these. */
+export const ChangedTo = {
+  /** It went back to the queue, or came to the leader anew: the database says how it stands. */
+  OTHER: 0,
+  RUNNING: 5,
+} as const satisfies Readonly<Record<string, number>>;
+
+/**
+ * What the leader has been told since it last said so, a few times a second at most, and only to a node
+ * that follows. Bounded, however much happens: what is not said here, the node reads.
+ */
+export interface News {
+  /** Followed tasks that have changed, each once, with the latest. */
+  readonly seqs: readonly number[];
+  readonly changedTo: readonly number[];
+  /** By which node each is run; 0 where none runs it. */
+  readonly nodeIds: readonly number[];
+  /** More of them have changed than are said. */
+  readonly isPartial: boolean;
+  /** The highest number of a task that came to the leader. */
+  readonly lastSeq: number;
+  /** The graph has been read to its end: what is counted below is all there is. */
+  readonly isWhole: boolean;
+  readonly queued: number;
+  /** Nodes that hold leases, and how many each. */
+  readonly holderIds: readonly number[];
+  readonly held: readonly number[];
+  /** How many tasks have ended by end code, from COMPLETED, since this leader first counted. */
+  readonly ended: readonly number[];
+  /** Some of the tasks that have ended, whoever follows them. */
+  readonly endedSeqs: readonly number[];
+  /** Of some tasks, how long they were ready before they were leased, and how long they ran. */
+  readonly readyMs: readonly number[];
+  readonly runMs: readonly number[];
+}
+
 export interface FromNode {
   readonly hello?: Hello | undefined;
   readonly heartbeat?: Heartbeat | undefined;
@@ -137,6 +186,7 @@ export interface FromNode {
   readonly watch?: readonly number[];
   readonly unwatch?: readonly number[];
   readonly ask?: Ask | undefined;
+  readonly follow?: Follow | undefined;
 }
 
 /** Leases that are committed; a node reads the payloads by a statement that begins after this. */
@@ -188,6 +238,7 @@ export interface FromLeader {
   readonly toldThrough?: number;
   readonly ended?: Ended | undefined;
   readonly prospect?: Prospected | undefined;
+  readonly news?: News | undefined;
   /** The leader leaves its office: look for the next one at once. */
   readonly goodbye?: boolean;
 }

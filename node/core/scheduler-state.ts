@@ -6,6 +6,7 @@ import { Outbox } from './outbox.ts';
 import { Placements, type PlacementClass } from './placement.ts';
 import { isDueEarlier, RowHeap } from './ready-queue.ts';
 import type { TypeGates } from './events.ts';
+import type { ReadySamples } from './ready-samples.ts';
 import { Story } from './story.ts';
 import { NONE, Phase, Seen, TaskGraph } from './task-graph.ts';
 import type { TaskType } from './task-types.ts';
@@ -53,6 +54,8 @@ export class SchedulerState {
   /** The live set was read to its end: every lease there is has been seen. */
   isTakenOver = false;
   nowMs = 0;
+  /** Only while somebody watches. */
+  readySamples: ReadySamples | undefined;
   private countedMax = COUNTED_MIN;
   /** Steps begun so far, the present one included. */
   steps = 0;
@@ -109,6 +112,7 @@ export class SchedulerState {
         } else {
           this.setPhase(row, Phase.READY);
           this.placementOf(row).ready.push(row);
+          this.readySamples?.becameReady(graph.at(graph.seq, row), this.nowMs);
         }
     }
   }
@@ -150,6 +154,7 @@ export class SchedulerState {
         member.quickMs += graph.at(graph.aheadMs, row);
       }
       member.held.set(seq, this.nowMs);
+      this.readySamples?.leased(seq, this.nowMs);
     }
     member.unloaded.delete(seq);
     this.placementOf(row).type.leases?.add(seq);
@@ -233,6 +238,7 @@ export class SchedulerState {
     const seq = graph.at(graph.seq, row);
     this.unplace(row);
     this.deadlines.delete(seq);
+    this.readySamples?.ended(seq);
     this.tombstones.bury(seq, graph.at(graph.leaseSeq, row), code);
     this.outbox.tellEnded(seq, code);
     this.story.add(seq, 'ended', code);

@@ -2,6 +2,7 @@ import { addRows, askAgainForAwaited, resolveDependencies } from './arrivals.ts'
 import { meansOf, prospectOf } from './explain.ts';
 import type { Prospect } from './prospect.ts';
 import type { Effect, SchedulerEvent } from './events.ts';
+import { ReadySamples } from './ready-samples.ts';
 import { SchedulerState } from './scheduler-state.ts';
 import {
   applyEnds,
@@ -89,6 +90,26 @@ export class Scheduler {
     let leased = 0;
     for (const member of state.members.all()) leased += member.held.size;
     return { tasks: state.graph.size, ready, leased };
+  }
+
+  /** How all tasks stand, for people who watch. */
+  get standing(): SchedulerStanding {
+    const { members, graph, isTakenOver } = this.state;
+    const holders = [...members.all()].filter(({ held }) => held.size > 0);
+    const held = holders.map((member) => member.held.size);
+    const leased = held.reduce((sum, each) => sum + each, 0);
+    const holderIds = holders.map(({ nodeId }) => nodeId);
+    return { isWhole: isTakenOver, queued: graph.size - leased, holderIds, held };
+  }
+
+  /** Whether to measure how long some tasks are ready before they are leased. */
+  sampleReadiness(isOn: boolean): void {
+    this.state.readySamples = isOn ? new ReadySamples() : undefined;
+  }
+
+  /** What was measured since the last call. */
+  takeReadyMs(): readonly number[] {
+    return this.state.readySamples?.take() ?? [];
   }
 
   /** What is known of a task beyond what the database says; takes less than a millisecond. */
@@ -291,6 +312,15 @@ export interface SchedulerCounts {
   readonly tasks: number;
   readonly ready: number;
   readonly leased: number;
+}
+
+export interface SchedulerStanding {
+  /** The graph was read to its end. */
+  readonly isWhole: boolean;
+  readonly queued: number;
+  /** Nodes that hold leases, and how many each. */
+  readonly holderIds: readonly number[];
+  readonly held: readonly number[];
 }
 
 /** Edges raised per step: about a millisecond of the leader's time. */

@@ -3,6 +3,7 @@ import { toError } from '../base/errors.ts';
 import { Scheduler } from '../core/scheduler.ts';
 import { IDLE_MS, type Timings } from '../core/timings.ts';
 import { DatabaseClock } from './database-clock.ts';
+import { Herald } from './herald.ts';
 import { Inbox } from './inbox.ts';
 import { Mailbox } from './mailbox.ts';
 import { Performer } from './perform.ts';
@@ -89,6 +90,7 @@ export class LeaderLoop {
   private readonly unanswered: Unanswered;
   private readonly databaseClock: DatabaseClock;
   private readonly roster: Roster;
+  private readonly herald: Herald;
   private readonly performer: Performer;
   private readonly inbox: Inbox;
   private readonly timetable: Timetable | undefined;
@@ -117,6 +119,18 @@ export class LeaderLoop {
     };
     this.timetable =
       schedules === undefined ? undefined : new Timetable({ ...shared, ...schedules, onSubmitted });
+    const { scheduler } = this;
+    this.herald = new Herald({
+      clock: deps.clock,
+      send: (nodeId, news) => {
+        this.roster.tellNews(nodeId, news);
+      },
+      standing: () => scheduler.standing,
+      takeReadyMs: () => scheduler.takeReadyMs(),
+      onIdle: (isIdle) => {
+        scheduler.sampleReadiness(!isIdle);
+      },
+    });
     this.roster = new Roster({
       ...shared,
       onLook: () => {
@@ -124,6 +138,10 @@ export class LeaderLoop {
       },
       onUnlinked: () => {
         this.reaper.look();
+      },
+      onFollow: (nodeId, follow) => {
+        if (follow === null) this.herald.leave(nodeId);
+        else this.herald.follow(nodeId, follow);
       },
       prospect: ({ number, seq, typeIds }) => ({
         ...this.scheduler.prospect(seq),
@@ -181,6 +199,7 @@ export class LeaderLoop {
       log.debug('The last round of a term was cut short.', { term, error: toError(thrown) });
     } finally {
       this.mailbox.close(new Error('the term is over'));
+      this.herald.stop();
       this.roster.closeAll();
       this.deps.metrics.clearLeaderGauges();
     }
@@ -196,6 +215,7 @@ export class LeaderLoop {
     const { events, done } = mailbox.take();
     const effects = scheduler.step(databaseClock.nowMs(), events);
     await this.performer.perform(effects);
+    if (!this.herald.isIdle) this.herald.note(events, effects);
     this.roster.sentThrough = scheduler.steps;
     done();
   }

@@ -2,10 +2,12 @@ import type { Clock, Rng } from '../base/clock.ts';
 import type {
   Aborts,
   Ask,
+  Follow,
   FromLeader,
   FromNode,
   Grants,
   Heartbeat,
+  News,
   Prospected,
   Recall,
   Submitted,
@@ -37,6 +39,8 @@ export interface RosterDeps extends RetryDeps {
   readonly onUnlinked: () => void;
   /** What the scheduler knows, without a step of it. */
   readonly prospect: (ask: Ask) => Prospected;
+  /** What a node wants to be told of; null where it is gone. */
+  readonly onFollow: (nodeId: number, follow: Follow | null) => void;
 }
 
 interface Seat {
@@ -181,6 +185,11 @@ export class Roster {
     }
   }
 
+  tellNews(nodeId: number, news: News): void {
+    const seat = this.seats.get(nodeId);
+    if (seat !== undefined) this.send(seat, { news });
+  }
+
   /** A word on every stream: a leader that falls silent is taken for frozen. */
   beat(): void {
     for (const seat of this.seats.values()) this.send(seat, {});
@@ -237,6 +246,7 @@ export class Roster {
       mailbox.post({ kind: 'tasks-loaded', rows: rowOf(message.submitted) });
     }
     if (message.ask !== undefined) this.send(seat, { prospect: this.deps.prospect(message.ask) });
+    if (message.follow !== undefined) this.deps.onFollow(nodeId, message.follow);
     for (const seq of message.watch ?? []) this.watch(nodeId, seat, seq);
     for (const seq of message.unwatch ?? []) this.unwatch(nodeId, seat, seq);
   }
@@ -270,6 +280,7 @@ export class Roster {
 
   private forgetWatches(nodeId: number, seat: Seat): void {
     for (const seq of seat.watched) this.unwatch(nodeId, seat, seq);
+    this.deps.onFollow(nodeId, null);
   }
 
   private onClosed(nodeId: number, seat: Seat): void {

@@ -1,12 +1,14 @@
-import { AbortReason, SettledAs } from '../core/messages.ts';
+import { AbortReason, ChangedTo, SettledAs } from '../core/messages.ts';
 import type {
   Aborts,
   Ended,
+  Follow,
   FromLeader,
   FromNode,
   Grants,
   Heartbeat,
   Hello,
+  News,
   Prospected,
   Recall,
   Told,
@@ -22,6 +24,8 @@ import type { Ended__Output } from './generated/skein/v1/Ended.ts';
 import type { Grants__Output } from './generated/skein/v1/Grants.ts';
 import type { Heartbeat__Output } from './generated/skein/v1/Heartbeat.ts';
 import type { Hello__Output } from './generated/skein/v1/Hello.ts';
+import type { Follow__Output } from './generated/skein/v1/Follow.ts';
+import type { News__Output } from './generated/skein/v1/News.ts';
 import type { Prospect__Output } from './generated/skein/v1/Prospect.ts';
 import type { Recall__Output } from './generated/skein/v1/Recall.ts';
 import type { Told__Output } from './generated/skein/v1/Told.ts';
@@ -36,7 +40,7 @@ export type Parsed<Frame> =
   { readonly frame: Frame; readonly fault?: never } | { readonly fault: string };
 
 export function parseFromNode(wire: FromNode__Output): Parsed<FromNode> {
-  const { hello, heartbeat, told, look, submitted, watch, unwatch, ask } = wire;
+  const { hello, heartbeat, told, look, submitted, watch, unwatch, ask, follow } = wire;
   const fault =
     (hello && faultOfHello(hello)) ??
     (heartbeat && faultOfHeartbeat(heartbeat)) ??
@@ -44,7 +48,8 @@ export function parseFromNode(wire: FromNode__Output): Parsed<FromNode> {
     (submitted && faultOfNumbers('submitted.seq', [submitted.seq])) ??
     faultOfNumbers('watch', watch) ??
     faultOfNumbers('unwatch', unwatch) ??
-    (ask && faultOfNumbers('ask.number and ask.seq', [ask.number, ask.seq]));
+    (ask && faultOfNumbers('ask.number and ask.seq', [ask.number, ask.seq])) ??
+    (follow && faultOfFollow(follow));
   if (typeof fault === 'string') return { fault };
   return {
     frame: {
@@ -57,13 +62,14 @@ export function parseFromNode(wire: FromNode__Output): Parsed<FromNode> {
       watch,
       unwatch,
       ask: ask ?? undefined,
+      follow: follow ?? undefined,
     },
   };
 }
 
 export function parseFromLeader(wire: FromLeader__Output): Parsed<FromLeader> {
-  const { term, number, grants, aborts, recall, answer, toldThrough, ended, goodbye, prospect } =
-    wire;
+  const { term, number, grants, aborts, recall, answer, toldThrough, ended, goodbye } = wire;
+  const { prospect, news } = wire;
   const fault =
     faultOfNumbers('term, number and told_through', [term, number, toldThrough]) ??
     (grants && faultOfGrants(grants)) ??
@@ -71,7 +77,8 @@ export function parseFromLeader(wire: FromLeader__Output): Parsed<FromLeader> {
     (recall && faultOfLeases('recall', recall)) ??
     (answer && faultOfNumbers('answer.number', [answer.number])) ??
     (ended && faultOfEnded(ended)) ??
-    (prospect && faultOfProspect(prospect));
+    (prospect && faultOfProspect(prospect)) ??
+    (news && faultOfNews(news));
   if (typeof fault === 'string') return { fault };
   return {
     frame: {
@@ -89,6 +96,7 @@ export function parseFromLeader(wire: FromLeader__Output): Parsed<FromLeader> {
       ended: ended ?? undefined,
       // Its phase was found to be one.
       prospect: (prospect as Prospected | null) ?? undefined,
+      news: news ?? undefined,
       goodbye,
     },
   };
@@ -107,6 +115,7 @@ export function toWireFromLeader(frame: FromLeader): WireFromLeader {
 export function bytesOfFromNode(frame: FromNode): number {
   const { hello, heartbeat, told, watch, unwatch } = frame;
   let numbers = (heartbeat?.seqs.length ?? 0) * 2 + (told?.seqs.length ?? 0) * 7;
+  numbers += (frame.follow?.seqs.length ?? 0) + (frame.follow?.dropped.length ?? 0);
   numbers += (watch?.length ?? 0) + (unwatch?.length ?? 0) + (frame.ask?.typeIds.length ?? 0);
   const text = hello === undefined ? 0 : hello.name.length + hello.types.join().length;
   return FRAME_BYTES + text + numbers * 8;
@@ -116,8 +125,14 @@ export function bytesOfFromLeader(frame: Omit<FromLeader, 'number'>): number {
   let numbers = (frame.grants?.seqs.length ?? 0) * 4 + (frame.ended?.seqs.length ?? 0) * 2;
   numbers += (frame.recall?.seqs.length ?? 0) * 2;
   numbers += frame.prospect?.typeMeansMs.length ?? 0;
+  if (frame.news !== undefined) numbers += numbersOfNews(frame.news);
   for (const { seqs } of frame.aborts ?? []) numbers += seqs.length * 2;
   return FRAME_BYTES + numbers * 8;
+}
+
+function numbersOfNews({ seqs, holderIds, ended, endedSeqs, readyMs, runMs }: News): number {
+  const singles = ended.length + endedSeqs.length + readyMs.length + runMs.length;
+  return seqs.length * 3 + holderIds.length * 2 + singles;
 }
 
 /** The objects around the columns. */
@@ -185,6 +200,24 @@ function faultOfProspect(prospect: Prospect__Output): Fault {
   const { number, ahead, held, typeRunning, phase } = prospect;
   if (phase > Phase.SETTLING) return `prospect.phase has the unknown code ${String(phase)}`;
   return faultOfNumbers('prospect', [number, ahead, held, typeRunning]);
+}
+
+function faultOfFollow({ seqs, dropped }: Follow | Follow__Output): Fault {
+  return faultOfNumbers('follow.seqs', seqs) ?? faultOfNumbers('follow.dropped', dropped);
+}
+
+function faultOfNews(news: News | News__Output): Fault {
+  const { seqs, changedTo, nodeIds, holderIds, held, endedSeqs, ended } = news;
+  const wrong = changedTo.find((code) => code > ChangedTo.RUNNING);
+  if (wrong !== undefined) return `news.changed_to has the unknown code ${String(wrong)}`;
+  return (
+    faultOfLengths('news', seqs, [changedTo, nodeIds]) ??
+    faultOfLengths('news of holders', holderIds, [held]) ??
+    faultOfNumbers('news.seqs', seqs) ??
+    faultOfNumbers('news.node_ids', nodeIds) ??
+    faultOfNumbers('news', [news.lastSeq, news.queued, ...holderIds, ...held, ...ended]) ??
+    faultOfNumbers('news.ended_seqs', endedSeqs)
+  );
 }
 
 function faultOfLengths(

@@ -3,8 +3,8 @@ import type { Session, Statement } from './database.ts';
 
 /**
  * What somebody should look at: what waits in vain, what keeps dying, what could not be submitted. Each
- * part looks at a bounded number of rows, the oldest or the latest, and an answer is good for twenty
- * times as long as it took: pages ask all the time.
+ * part looks at a bounded number of rows, the oldest or the latest, and an answer is good for a few seconds,
+ * and for twenty times as long as it took: pages ask all the time.
  */
 export interface Attention {
   /** Types of tasks that wait and cannot run, those first that most wait for; of the oldest tasks. */
@@ -34,6 +34,7 @@ export interface Attention {
     readonly problem: string;
     readonly at: Date;
   }[];
+  readonly failover: Failover | null;
 }
 
 /** The last change of leaders; null where there was one leader only, as far as the events go back. */
@@ -152,22 +153,26 @@ const FAILOVER: Statement = {
     limit 2`,
 };
 
-const GOOD_FOR = 20;
+const GOOD_FOR = { times: 20, leastMs: 5000 };
 
 export class AttentionReader {
   readonly #session: Session;
   readonly #clock: Clock;
   #known: Promise<Attention> | undefined;
   #goodUntilMs = 0;
+  #term = 0;
 
   constructor({ session, clock }: { readonly session: Session; readonly clock: Clock }) {
     this.#session = session;
     this.#clock = clock;
   }
 
-  attention(): Promise<Attention> {
+  /** What was found in another term is not good any more. */
+  attention(term: number): Promise<Attention> {
     const startedMs = this.#clock.monotonicMs();
-    if (this.#known !== undefined && startedMs < this.#goodUntilMs) return this.#known;
+    const isSame = this.#term === term && startedMs < this.#goodUntilMs;
+    if (this.#known !== undefined && isSame) return this.#known;
+    this.#term = term;
     // Good for as long as it is under way; a failed one is forgotten.
     this.#goodUntilMs = Number.POSITIVE_INFINITY;
     const known = this.#read();
@@ -175,7 +180,8 @@ export class AttentionReader {
     known.then(
       () => {
         const nowMs = this.#clock.monotonicMs();
-        this.#goodUntilMs = nowMs + (nowMs - startedMs) * GOOD_FOR;
+        const goodMs = Math.max(GOOD_FOR.leastMs, (nowMs - startedMs) * GOOD_FOR.times);
+        this.#goodUntilMs = nowMs + goodMs;
       },
       () => {
         this.#known = undefined;
@@ -184,7 +190,7 @@ export class AttentionReader {
     return known;
   }
 
-  async failover(): Promise<Failover | null> {
+  async #failover(): Promise<Failover | null> {
     const [last, before] = await this.#session.query<{
       at: Date;
       term: number;
@@ -206,7 +212,7 @@ export class AttentionReader {
     const dead = await session.query<{ id: string; finished_at: Date }>(QUARANTINED);
     const schedules = await session.query<Attention['schedules'][number]>(SCHEDULES);
     return {
-      ...{ types, lost, schedules },
+      ...{ types, lost, schedules, failover: await this.#failover() },
       oldestReady:
         ready === undefined ? null : { id: ready.id, type: ready.type, readyAt: ready.ready_at },
       overdue: overdue.map(({ id, node, leased_at: leasedAt }) => ({ id, node, leasedAt })),

@@ -33,6 +33,8 @@ export interface ClusterRecord {
   readonly leader: string | null;
   readonly nodes: readonly NodeRecord[];
   readonly counts: Readonly<Record<TaskStatus, number>>;
+  /** When they were counted, on the monotonic clock: they may be older than the rest. */
+  readonly countedMs: number;
 }
 
 export interface EventRecord {
@@ -46,6 +48,7 @@ export interface EventRecord {
 }
 
 interface Counts {
+  readonly countedMs: number;
   readonly byStatus: Readonly<Record<TaskStatus, number>>;
   readonly runningByNode: ReadonlyMap<number, number>;
 }
@@ -125,6 +128,7 @@ export class ClusterReader {
       leader: term?.leader ?? null,
       nodes,
       counts: counts.byStatus,
+      countedMs: counts.countedMs,
     };
   }
 
@@ -204,6 +208,7 @@ export class ClusterReader {
   }
 
   async #count(): Promise<Counts> {
+    const countedMs = this.#clock.monotonicMs();
     const [row] = await this.#session.query<{
       total: number;
       queued: number;
@@ -222,6 +227,7 @@ export class ClusterReader {
     const { total, queued, failed, cancelled, skipped } = row;
     const completed = total - queued - running - failed - cancelled - skipped;
     return {
+      countedMs,
       byStatus: {
         QUEUED: queued,
         RUNNING: running,

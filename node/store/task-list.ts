@@ -21,6 +21,7 @@ export interface TaskQuery {
 }
 
 export interface TaskSummary {
+  readonly seq: number;
   readonly id: string;
   readonly status: TaskStatus;
   readonly type: string;
@@ -98,6 +99,24 @@ export async function findTasks(session: Session, query: TaskQuery): Promise<Tas
   return { tasks: tasks.map(toSummary), next };
 }
 
+const SOME: Statement = {
+  name: 'task-list.some',
+  text: `
+    select ${SUMMARY_COLUMNS}
+    from skein.task t
+    ${SUMMARY_JOINS}
+    where t.seq = any ($1::bigint[])`,
+};
+
+/** These tasks, in any order; one that is gone is left out. */
+export async function someTasks(
+  session: Session,
+  seqs: readonly number[],
+): Promise<readonly TaskSummary[]> {
+  const rows = await session.query<SummaryRow & { readonly seq: number }>(SOME, [seqs]);
+  return rows.map(toSummary);
+}
+
 /**
  * The one statement of the store that is put together: from constants of this function alone, by
  * which filters are given. Values always travel as parameters.
@@ -152,8 +171,9 @@ export function listStatement(query: TaskQuery): {
   return { statement: { text }, values, walk };
 }
 
-export function toSummary(row: SummaryRow): TaskSummary {
+export function toSummary(row: SummaryRow & { readonly seq: number }): TaskSummary {
   return {
+    seq: row.seq,
     id: row.id,
     status: statusOf(row),
     type: row.type,

@@ -1,8 +1,8 @@
 import type { TaskStatus } from '../core/task.ts';
 import type { Session, Statement } from './database.ts';
 import { failedDependenciesOf, obstaclesOf, type Obstacles } from './obstacles.ts';
-import { findTasks } from './task-list.ts';
-import type { TaskPage, TaskQuery } from './task-list.ts';
+import { findTasks, someTasks } from './task-list.ts';
+import type { TaskPage, TaskQuery, TaskSummary } from './task-list.ts';
 import { findDependents } from './dependents.ts';
 import { statusOf } from './task-status.ts';
 import type { StatusColumns } from './task-status.ts';
@@ -250,6 +250,10 @@ export class TaskReader {
   async endedMany(seqs: readonly number[]): Promise<readonly number[]> {
     const rows = await this.#session.query<{ seq: number }>(ENDED_MANY, [seqs]);
     return rows.map(({ seq }) => seq);
+  }
+
+  some(seqs: readonly number[]): Promise<readonly TaskSummary[]> {
+    return someTasks(this.#session, seqs);
   }
 
   list(query: TaskQuery): Promise<TaskPage> {

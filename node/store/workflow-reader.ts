@@ -26,6 +26,7 @@ export interface WorkflowPage {
 }
 
 export interface GraphNode {
+  readonly seq: number;
   readonly id: string;
   readonly type: string;
   readonly status: TaskStatus;
@@ -98,7 +99,7 @@ const TOTAL: Statement = {
 const GRAPH: Statement = {
   name: 'workflow-reader.graph',
   text: `
-    select t.id, y.name as type, l.seq is not null as is_live, l.node_id is not null as is_leased,
+    select t.seq, t.id, y.name as type, l.seq is not null as is_live, l.node_id is not null as is_leased,
       t.status as end_code, t.duration_ms, t.expected_ms, t.priority, t.dependencies,
       case when l.seq is null then t.started_at else l.started_at end as started_at,
       case when l.seq is null then t.finished_at end as finished_at
@@ -186,6 +187,7 @@ export class WorkflowReader {
     if (found.total > nodesMax) return 'too-large';
     const rows = await this.#session.query<
       StatusColumns & {
+        readonly seq: number;
         readonly id: string;
         readonly type: string;
         readonly duration_ms: number | null;
@@ -197,6 +199,7 @@ export class WorkflowReader {
       }
     >(GRAPH, [found.workflow_seq]);
     return rows.map((row) => ({
+      seq: row.seq,
       id: row.id,
       type: row.type,
       status: statusOf(row),

@@ -89,15 +89,18 @@ describe('the live protocol', () => {
     await client.hear('one is gone', ({ order }) => JSON.stringify(order) === '["two"]');
   });
 
-  it('shows one task with its attempts, asks to be told of its end, and shows it', async () => {
+  it('shows one task with its attempts, follows it, and shows its end', async () => {
     await api.post('/tasks', { id: 'one', type: 'noop', payload: { text: '<b>' } });
     const client = await join();
     client.say({ type: 'subscribe', sub: 'a', to: { view: 'task', id: 'one' } });
     const { fields } = await client.hear('a snapshot', isA('snapshot'));
     expect(fields).to.deep.include({ id: 'one', status: 'QUEUED', payload: { text: '<b>' } });
-    expect(api.feed.watched).to.include(await api.seqOf('one'));
+    const seq = await api.seqOf('one');
+    await eventually(() =>
+      Promise.resolve(api.feed.follows.some(({ seqs }) => seqs.includes(seq))),
+    );
     await api.end('one', 'COMPLETED');
-    api.feed.sayEnded([await api.seqOf('one')]);
+    api.feed.sayNews({ seqs: [seq], changedTo: [1], nodeIds: [0] });
     const delta = await client.hear('a delta', isA('delta'));
     expect(delta['fields']).to.include({ status: 'COMPLETED' });
     expect(delta['fields']).not.to.have.property('payload');
@@ -281,11 +284,11 @@ describe('a topic of the live protocol', () => {
 
   it('knows nothing of numbers before its own, after its own, or out of its ring', () => {
     const topic = new Topic(7);
-    for (let n = 0; n < 50; n++) topic.take({ fields: { n }, rows: [] });
+    for (let n = 0; n < 200; n++) topic.take({ fields: { n }, rows: [] });
     expect(topic.since(7)).to.equal(null);
-    expect(topic.since(58)).to.equal(null);
-    expect(parse(topic.since(50))).to.deep.include({ seq: 57, fields: { n: 49 } });
-    expect(parse(topic.since(57))).to.deep.equal({ seq: 57, from: 57 });
+    expect(topic.since(208)).to.equal(null);
+    expect(parse(topic.since(200))).to.deep.include({ seq: 207, fields: { n: 199 } });
+    expect(parse(topic.since(207))).to.deep.equal({ seq: 207, from: 207 });
   });
 });
 
@@ -302,13 +305,13 @@ describe('a client of the live protocol that is slow', () => {
     const client = new LiveClient(socket as unknown as WebSocket, 'epoch');
     const topic = {
       ...{ to: { view: 'events' } as const, state, fault: null, watchers: 1 },
-      ...{ dueMs: 0, readMs: 0, leftMs: 0, seq: null },
+      ...{ readMs: 0, hastenedMs: 0, paceMs: 0, leftMs: 0, seqs: new Map<number, string>() },
     };
     client.subscriptions.set('a', { topic, seq: null, fault: null, isNew: true });
     state.take({ fields: { n: 0 }, rows: [] });
     client.flush();
     socket.bufferedAmount = 1024 * 1024;
-    for (let n = 1; n <= 100; n++) {
+    for (let n = 1; n <= 200; n++) {
       state.take({ fields: { n }, rows: [] });
       client.flush();
     }
@@ -316,6 +319,6 @@ describe('a client of the live protocol that is slow', () => {
     socket.bufferedAmount = 0;
     client.flush();
     expect(sent).to.have.length(2);
-    expect(sent[1]).to.deep.include({ type: 'snapshot', seq: 101, fields: { n: 100 } });
+    expect(sent[1]).to.deep.include({ type: 'snapshot', seq: 201, fields: { n: 200 } });
   });
 });

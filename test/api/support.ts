@@ -13,6 +13,7 @@ import { BulkChanges } from '../../node/store/bulk-changes.ts';
 import { TaskChanges } from '../../node/store/task-changes.ts';
 import { TaskReader } from '../../node/store/task-reader.ts';
 import { WorkflowReader } from '../../node/store/workflow-reader.ts';
+import type { Follow, News } from '../../node/core/messages.ts';
 import { EndCode } from '../../node/core/task.ts';
 import type { EndStatus } from '../../node/core/task.ts';
 import { Contract } from '../support/contract.ts';
@@ -27,6 +28,22 @@ export class FakeFeed {
   readonly calls: string[] = [];
   readonly #onEnded = new Set<(seqs: readonly number[], codes: readonly number[]) => void>();
   readonly #onTerm = new Set<() => void>();
+
+  /** What was asked of the leader, in its order. */
+  readonly follows: Follow[] = [];
+  isLinked = false;
+  readonly #onNews = new Set<(news: News) => void>();
+
+  follow(follow: Follow): void {
+    this.follows.push(follow);
+  }
+  onNews(listener: (news: News) => void): () => void {
+    this.#onNews.add(listener);
+    return () => this.#onNews.delete(listener);
+  }
+  sayNews(news: Partial<News>): void {
+    for (const listener of this.#onNews) listener({ ...NO_NEWS, ...news });
+  }
 
   watch(seqs: readonly number[]): void {
     this.calls.push(`watch ${seqs.join(',')}`);
@@ -50,6 +67,12 @@ export class FakeFeed {
     for (const listener of this.#onTerm) listener();
   }
 }
+
+const NO_NEWS: News = {
+  ...{ seqs: [], changedTo: [], nodeIds: [], isPartial: false, lastSeq: 0, isWhole: true },
+  ...{ queued: 0, holderIds: [], held: [], ended: [0, 0, 0, 0], endedSeqs: [] },
+  ...{ readyMs: [], runMs: [] },
+};
 
 export type Body = Record<string, unknown>;
 

@@ -23,6 +23,7 @@ const EMPTY_FROM_NODE: FromNode__Output = {
   watch: [],
   unwatch: [],
   ask: null,
+  follow: null,
 };
 const EMPTY_FROM_LEADER: FromLeader__Output = {
   term: 1,
@@ -35,6 +36,7 @@ const EMPTY_FROM_LEADER: FromLeader__Output = {
   ended: null,
   goodbye: false,
   prospect: null,
+  news: null,
 };
 
 const told = {
@@ -199,9 +201,27 @@ const fromNode: fc.Arbitrary<FromNode> = fc.record({
   watch: fc.array(safe),
   unwatch: fc.array(safe),
   ask: maybe(record({ number: safe, seq: safe, typeIds: fc.array(word) })),
+  follow: maybe(
+    record({
+      ...{ isOn: fc.boolean(), isAnew: fc.boolean() },
+      ...{ seqs: fc.array(safe), dropped: fc.array(safe) },
+    }),
+  ),
 });
 
 const ms = fc.double({ min: -1, noNaN: true });
+const news = merged(
+  merged(
+    columns({ seqs: safe, changedTo: fc.integer({ min: 0, max: 5 }), nodeIds: safe }),
+    columns({ holderIds: safe, held: safe }),
+  ),
+  record({
+    ...{ isPartial: fc.boolean(), isWhole: fc.boolean(), lastSeq: safe, queued: safe },
+    ...{ ended: fc.array(safe), endedSeqs: fc.array(safe) },
+    ...{ readyMs: fc.array(fc.float({ noNaN: true })), runMs: fc.array(fc.float({ noNaN: true })) },
+  }),
+);
+
 const fromLeader: fc.Arbitrary<Omit<FromLeader, 'number'>> = fc.record({
   term: safe,
   grants: maybe(columns({ seqs: safe, leaseSeqs: word, attempts: word, losses: word })),
@@ -228,6 +248,7 @@ const fromLeader: fc.Arbitrary<Omit<FromLeader, 'number'>> = fc.record({
       }),
     ),
   ),
+  news: maybe(news),
 });
 
 describe('frames over the real wire', () => {
@@ -273,6 +294,7 @@ describe('frames over the real wire', () => {
       aborts: [],
       recall: undefined,
       prospect: undefined,
+      news: undefined,
       answer: undefined,
       toldThrough: 0,
       ended: undefined,

@@ -57,7 +57,7 @@ describe('the lives of a node', function () {
       addresses: { httpUrl: 'http://127.0.0.1:9', grpcAddress: '127.0.0.1:9' },
       version: 'test',
       isStopping: () => false,
-      ...{ onEnded: () => 0, onTerm: () => 0 },
+      ...{ onEnded: () => 0, onTerm: () => 0, onNews: () => 0 },
     });
     await lives.begin();
     await untilLeading();

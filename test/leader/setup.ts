@@ -1,4 +1,4 @@
-import type { FromLeader, FromNode, Hello } from '../../node/core/messages.ts';
+import type { Follow, FromLeader, FromNode, Hello } from '../../node/core/messages.ts';
 import { NO_PROSPECT } from '../../node/core/prospect.ts';
 import { Mailbox } from '../../node/leader/mailbox.ts';
 import type { LinkHandlers, LinkToNode, ReaderPort } from '../../node/leader/ports.ts';
@@ -58,6 +58,7 @@ export function setup() {
   };
   const term = new AbortController();
   const unlinked: string[] = [];
+  const followed: (readonly [number, Follow | null])[] = [];
   const trust = { holds: true };
   const roster = new Roster({
     clock,
@@ -80,6 +81,7 @@ export function setup() {
       ahead: seq,
       typeMeansMs: [],
     }),
+    onFollow: (nodeId, follow) => followed.push([nodeId, follow]),
     onUnlinked: () => unlinked.push('unlinked'),
   });
   /** Joins a node and answers its link, or why it was refused. */
@@ -92,5 +94,5 @@ export function setup() {
     mailbox.take();
     return link;
   };
-  return { clock, mailbox, roster, join, lines, term, trust, unlinked };
+  return { clock, mailbox, roster, join, lines, term, trust, unlinked, followed };
 }

@@ -149,6 +149,7 @@ export class TestNode {
       isStopping: () => false,
       onEnded: () => undefined,
       onTerm: () => undefined,
+      onNews: () => undefined,
     });
   }
 

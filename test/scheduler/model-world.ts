@@ -65,6 +65,7 @@ export class ModelNode implements WorkerPort {
       observeTerm: () => undefined,
       onEnded: () => undefined,
       onTerm: () => undefined,
+      onNews: () => undefined,
       onBuried: () => {
         world.faults.push(`node ${String(nodeId)} was buried alive`);
       },

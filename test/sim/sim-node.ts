@@ -83,6 +83,7 @@ export class SimNode implements PeerPlace {
       isStopping: () => this.isStopping,
       onEnded: () => undefined,
       onTerm: () => undefined,
+      onNews: () => undefined,
     });
   }
 

@@ -6,6 +6,7 @@ import type { HeartbeatAnswer as _skein_v1_HeartbeatAnswer, HeartbeatAnswer__Out
 import type { Ended as _skein_v1_Ended, Ended__Output as _skein_v1_Ended__Output } from '../../skein/v1/Ended.ts';
 import type { Recall as _skein_v1_Recall, Recall__Output as _skein_v1_Recall__Output } from '../../skein/v1/Recall.ts';
 import type { Prospect as _skein_v1_Prospect, Prospect__Output as _skein_v1_Prospect__Output } from '../../skein/v1/Prospect.ts';
+import type { News as _skein_v1_News, News__Output as _skein_v1_News__Output } from '../../skein/v1/News.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface FromLeader {
@@ -19,6 +20,7 @@ export interface FromLeader {
   'goodbye'?: (boolean);
   'recall'?: (_skein_v1_Recall | null);
   'prospect'?: (_skein_v1_Prospect | null);
+  'news'?: (_skein_v1_News | null);
 }
 
 export interface FromLeader__Output {
@@ -32,4 +34,5 @@ export interface FromLeader__Output {
   'goodbye': (boolean);
   'recall': (_skein_v1_Recall__Output | null);
   'prospect': (_skein_v1_Prospect__Output | null);
+  'news': (_skein_v1_News__Output | null);
 }

@@ -5,6 +5,7 @@ import type { Heartbeat as _skein_v1_Heartbeat, Heartbeat__Output as _skein_v1_H
 import type { Told as _skein_v1_Told, Told__Output as _skein_v1_Told__Output } from '../../skein/v1/Told.ts';
 import type { Submitted as _skein_v1_Submitted, Submitted__Output as _skein_v1_Submitted__Output } from '../../skein/v1/Submitted.ts';
 import type { Ask as _skein_v1_Ask, Ask__Output as _skein_v1_Ask__Output } from '../../skein/v1/Ask.ts';
+import type { Follow as _skein_v1_Follow, Follow__Output as _skein_v1_Follow__Output } from '../../skein/v1/Follow.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface FromNode {
@@ -16,6 +17,7 @@ export interface FromNode {
   'unwatch'?: (number | string | Long)[];
   'submitted'?: (_skein_v1_Submitted | null);
   'ask'?: (_skein_v1_Ask | null);
+  'follow'?: (_skein_v1_Follow | null);
 }
 
 export interface FromNode__Output {
@@ -27,4 +29,5 @@ export interface FromNode__Output {
   'unwatch': (number)[];
   'submitted': (_skein_v1_Submitted__Output | null);
   'ask': (_skein_v1_Ask__Output | null);
+  'follow': (_skein_v1_Follow__Output | null);
 }
