@@ -35,13 +35,8 @@ async function ask(deps: BulkDeps, kind: BulkKind, request: ApiRequest): Promise
 /** A filter that names nothing would mean everything: whoever means that has to say so. */
 function readAsked(kind: BulkKind, value: unknown): BulkAsked {
   const faults = new Faults();
-  const parsed = bulkSchema.safeParse(value);
-  if (!parsed.success) {
-    faults.addZod(parsed.error, '#');
-    faults.throwIfAny();
-    throw new Error('a schema refused a body without a fault');
-  }
-  const { all, dry_run: isDry = false, ...given } = parsed.data;
+  const asked = faults.mustBe(bulkSchema, value, '#');
+  const { all, dry_run: isDry = false, ...given } = asked;
   const { ids = null, status = null, type = null, workflow = null, tag = null } = given;
   const hasFilter = [ids, status, type, workflow, tag].some((each) => each !== null);
   if (!hasFilter && all !== true) {

@@ -107,7 +107,8 @@ function failureSentence({ status, attempt, maxAttempts, lastError }: TaskRecord
   const error = errorOf(lastError);
   if (error === null) return '';
   const failed = status === 'RUNNING' ? attempt - 1 : attempt;
-  return `Attempt ${String(failed)} of ${String(maxAttempts)} failed, ${error.code}: ${error.message.replace(/\.$/, '')}.`;
+  const why = `${error.code}: ${error.message.replace(/\.$/, '')}`;
+  return `Attempt ${String(failed)} of ${String(maxAttempts)} failed, ${why}.`;
 }
 
 function errorOf(text: string | null): { readonly code: string; readonly message: string } | null {

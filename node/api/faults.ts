@@ -1,6 +1,7 @@
-import type { ZodError } from 'zod';
+import type { z } from 'zod';
 import { AppError, errors } from '../base/errors.ts';
 import type { Fault } from '../base/errors.ts';
+import { sentenceOfIssue } from './issue-sentence.ts';
 
 /** Faults named in one answer; a body of a million bad tasks must not become a larger answer. */
 const NAMED_MAX = 1000;
@@ -25,7 +26,10 @@ export class Faults {
     if (this.#list.length < NAMED_MAX) this.#list.push({ pointer, detail });
   }
 
-  addZod(error: ZodError, base: string): void {
+  /** The value as the schema has it; null where that refuses it, which is a fault for each reason. */
+  check<T>(schema: z.ZodType<T>, value: unknown, base: string): T | null {
+    const { success, error, data } = schema.safeParse(value, { error: sentenceOfIssue });
+    if (success) return data;
     for (const issue of error.issues) {
       const pointer = issue.path.reduce<string>((path, key) => `${path}/${escaped(key)}`, base);
       if (issue.code === 'unrecognized_keys') {
@@ -35,6 +39,15 @@ export class Faults {
         this.add(pointer, issue.message);
       }
     }
+    return null;
+  }
+
+  /** Throws where the schema refuses the value, and where faults were found before. */
+  mustBe<T>(schema: z.ZodType<T>, value: unknown, base: string): T {
+    const checked = this.check(schema, value, base);
+    this.throwIfAny();
+    if (checked === null) throw new Error('a schema refused a body without a fault');
+    return checked;
   }
 
   /** Answered with 413, unless something is wrong beside the size. */

@@ -13,13 +13,7 @@ import { TaskSet } from './task-set.ts';
  */
 export function readTask(value: unknown, pointer: string, givenId?: string): SingleTask {
   const faults = new Faults();
-  const parsed = taskSchema.safeParse(value);
-  if (!parsed.success) {
-    faults.addZod(parsed.error, pointer);
-    faults.throwIfAny();
-    throw new Error('a schema refused a body without a fault');
-  }
-  const body = parsed.data;
+  const body = faults.mustBe(taskSchema, value, pointer);
   const id = givenId ?? body.id ?? uuidv7();
   const fields = toFields(body, PRIORITY.default, pointer, faults);
   const dependencies = body.dependencies ?? [];
@@ -45,14 +39,7 @@ export async function readWorkflow(
   pointer: string,
   givenId?: string,
 ): Promise<ReadWorkflow> {
-  const parsed = workflowSchema.safeParse(value);
-  if (!parsed.success) {
-    const faults = new Faults();
-    faults.addZod(parsed.error, pointer);
-    faults.throwIfAny();
-    throw new Error('a schema refused a body without a fault');
-  }
-  const body = parsed.data;
+  const body = new Faults().mustBe(workflowSchema, value, pointer);
   const id = givenId ?? body.id ?? uuidv7();
   const name = body.name ?? id;
   const priority = body.priority ?? PRIORITY.default;

@@ -42,13 +42,7 @@ export async function readSchedule(
   value: unknown,
 ): Promise<ScheduleSpec> {
   const faults = new Faults();
-  const parsed = scheduleSchema.safeParse(value);
-  if (!parsed.success) {
-    faults.addZod(parsed.error, '#');
-    faults.throwIfAny();
-    throw new Error('a schema refused a body without a fault');
-  }
-  const body = parsed.data;
+  const body = faults.mustBe(scheduleSchema, value, '#');
   addIdFault(id, faults);
   const timing = readTiming(body, faults);
   const period = readPeriod(body, faults);

@@ -45,13 +45,11 @@ export class TaskSet {
   add(value: unknown): TaskFields | null {
     const { idPrefix, defaultPriority } = this.#settings;
     const pointer = this.#pointerOf(this.graph.count);
-    const parsed = taskSchema.safeParse(value);
-    if (!parsed.success) {
-      this.faults.addZod(parsed.error, pointer);
+    const body = this.faults.check(taskSchema, value, pointer);
+    if (body === null) {
       this.#addToGraph(idIn(value) ?? uuidv7(), []);
       return null;
     }
-    const body = parsed.data;
     const id = body.id ?? uuidv7();
     if (idPrefix !== '' && lengthOf(idPrefix + id) > ID_LENGTH_MAX) {
       const detail = `is longer than ${String(ID_LENGTH_MAX)} characters behind its workflow's id`;

@@ -107,13 +107,7 @@ async function patchTask(deps: TaskDeps, request: ApiRequest): Promise<ApiRespon
 
 function readPatch(value: unknown): TaskPatch {
   const faults = new Faults();
-  const parsed = patchSchema.safeParse(value);
-  if (!parsed.success) {
-    faults.addZod(parsed.error, '#');
-    faults.throwIfAny();
-    throw new Error('a schema refused a body without a fault');
-  }
-  const { priority, payload, run_at: runAt } = parsed.data;
+  const { priority, payload, run_at: runAt } = faults.mustBe(patchSchema, value, '#');
   const patch = {
     ...(priority === undefined ? {} : { priority }),
     ...(payload === undefined ? {} : { payload: toPayload(payload, '#/payload', faults) }),

@@ -68,14 +68,7 @@ async function patchType(deps: TypeDeps, request: ApiRequest): Promise<ApiRespon
 }
 
 function readGate(value: unknown): TypeGate {
-  const parsed = gateSchema.safeParse(value);
-  if (!parsed.success) {
-    const faults = new Faults();
-    faults.addZod(parsed.error, '#');
-    faults.throwIfAny();
-    throw new Error('a schema refused a body without a fault');
-  }
-  const { paused, max_running: maxRunning } = parsed.data;
+  const { paused, max_running: maxRunning } = new Faults().mustBe(gateSchema, value, '#');
   return {
     ...(paused === undefined ? {} : { paused }),
     ...(maxRunning === undefined ? {} : { maxRunning }),

@@ -143,7 +143,7 @@ describe('the fires of schedules in the database', () => {
       'the task gone does not exist',
       'the task gone does not exist',
       null,
-      '#/task/priority: Too big: expected number to be <=100',
+      '#/task/priority: must be 100 at most',
     ]);
     expect(await setup.tasks()).to.deep.equal([runIdOf('well', at)]);
     const found = await setup.schedules.find('s');

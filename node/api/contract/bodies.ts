@@ -56,6 +56,7 @@ export const waitingFor = z
     run_at: time.optional(),
     type: z.string().optional(),
     labels: labels.optional(),
+    max_running: z.int().optional(),
   })
   .meta({ description: 'Why a QUEUED task is not running.' });
 
@@ -77,6 +78,9 @@ export const task = z.object({
   payload: anyJson,
   result: anyJson,
   error: taskError,
+  last_error: taskError
+    .optional()
+    .meta({ description: 'How the latest attempt failed, of a task that is to be tried again.' }),
 });
 
 export const attempt = z.object({
@@ -185,7 +189,7 @@ export const schedule = z.object({
   held_fire_at: time.nullable(),
   last_fire_at: time.nullable(),
   last_run: z.object({ id, status: z.string().nullable() }).nullable(),
-  counts: z.object({ fired: z.int(), skipped: z.int(), missed: z.int() }),
+  counts: z.object({ fired: z.int(), skipped: z.int(), missed: z.int(), refused: z.int() }),
   problem: z.object({ message: z.string(), at: time }).nullable(),
   created_at: time,
   updated_at: time,
