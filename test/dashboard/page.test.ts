@@ -82,9 +82,12 @@ describe('the page in a browser', function () {
     await api.post('/tasks', { id: 'one', type: 'noop' });
     await api.lease('one', 'node-7');
     await open('overview');
-    await page.locator('.tile', { hasText: 'RUNNING' }).getByText('1', { exact: true }).waitFor();
+    await page.locator('.tile', { hasText: 'Running' }).getByText('1', { exact: true }).waitFor();
     await api.end('one', 'FAILED');
-    await page.getByText('FAILED tasks: 1.').waitFor();
+    await page.getByText('1 task has FAILED.').waitFor();
+    expect(await page.getByRole('link', { name: 'Look and retry' }).getAttribute('href')).to.equal(
+      '#/tasks?status=FAILED',
+    );
     await page.locator('.charts canvas').first().waitFor();
     expect(await obstacles()).to.deep.equal([]);
   });
@@ -97,8 +100,8 @@ describe('the page in a browser', function () {
     ]);
     await open('tasks');
     await page.getByRole('link', { name: 'red', exact: true }).waitFor();
-    await page.getByLabel('Tag').fill('blue');
-    await page.getByRole('button', { name: 'Filter' }).click();
+    await page.getByLabel('Search').fill('tag:blue');
+    await page.getByRole('button', { name: 'Search' }).click();
     await page.waitForURL(/tag=blue/);
     await page.getByRole('link', { name: 'red', exact: true }).waitFor({ state: 'detached' });
     await page.getByLabel('all that match the filter').check();
@@ -157,7 +160,7 @@ describe('the page in a browser', function () {
     await page.locator('g.node').nth(1).waitFor();
     await api.end('w/a', 'COMPLETED');
     await page.locator('g.node.completed').click();
-    await page.getByRole('complementary', { name: 'Task' }).getByText('w/a').waitFor();
+    await page.getByRole('complementary', { name: 'Task' }).getByText('noop').waitFor();
     expect(await obstacles()).to.deep.equal([]);
   });
 
@@ -179,16 +182,19 @@ describe('the page in a browser', function () {
       `insert into skein.event (kind, node_name, term) values ('elected', 'node-7', 3)`,
     );
     await open('nodes');
-    await page.locator('.slot.running').getByRole('link', { name: 'one' }).waitFor();
+    await page
+      .getByRole('list', { name: 'Tasks that run on node-7' })
+      .getByRole('link', { name: 'one' })
+      .waitFor();
     expect(await obstacles()).to.deep.equal([]);
     await page.keyboard.press('g');
     await page.keyboard.press('e');
-    await page.getByRole('cell', { name: 'elected' }).waitFor();
+    await page.getByText('elected in term 3').waitFor();
     expect(await obstacles()).to.deep.equal([]);
   });
 
   it('submits a task, and goes to it', async () => {
-    await open('new');
+    await open('new?kind=json');
     await page.getByLabel('The task').fill('{"id":"mine","type":"noop"}');
     await page.getByRole('button', { name: 'Submit' }).click();
     await page.getByRole('heading', { name: 'mine' }).waitFor();
@@ -197,7 +203,9 @@ describe('the page in a browser', function () {
 
   it('stays within a narrow window', async () => {
     await page.setViewportSize({ width: 360, height: 700 });
-    for (const place of ['overview', 'tasks', 'workflows', 'nodes', 'new']) {
+    for (const place of [
+      ...['overview', 'tasks', 'workflows', 'schedules', 'types', 'nodes', 'events', 'new'],
+    ]) {
       await open(place);
       await page.locator('main h1').waitFor();
       const wide = await page.evaluate('document.documentElement.scrollWidth');

@@ -1,15 +1,15 @@
 import { signal } from '@preact/signals';
 import type { Signal } from '@preact/signals';
+import type { Row } from './bodies.ts';
 
 /**
  * The page's line to its node. One socket, one subscription for each view that is on the screen. When
  * the line breaks it tries again; when the node does not come back, it looks which of the others answers
  * and moves there, keeping what is on the screen in the address.
  */
-export type Row = Readonly<Record<string, unknown>> & { readonly id: string };
-export interface View {
+export interface View<R extends Row = Row> {
   readonly fields: Readonly<Record<string, unknown>>;
-  readonly rows: readonly Row[];
+  readonly rows: readonly R[];
 }
 export type LineState = 'connecting' | 'live' | 'stale' | 'lost' | 'paused';
 

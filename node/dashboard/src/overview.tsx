@@ -1,160 +1,278 @@
-import type { JSX } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
-import uPlot from 'uplot';
+import type { ComponentChildren, JSX } from 'preact';
+import { useRef } from 'preact/hooks';
+import { concernsOf } from './attention.ts';
+import type { Counts, EventRow, NodeRow, TaskRow, WorkflowRow } from './bodies.ts';
+import { Chart } from './chart.tsx';
+import { EventLine } from './events.tsx';
+import { compact, count, plural, said, span, timeOf } from './format.ts';
+import { Icon } from './icons.tsx';
+import { useLatency } from './latency.ts';
+import type { Latency } from './latency.ts';
 import type { View } from './live.ts';
-import { Ago, Bar, Empty, Status, TaskLink, Waiting, now, said, useView } from './parts.tsx';
+import { Ago, Bar, Empty, Head, Spark, Status, Tally, TaskLink, Waiting } from './parts.tsx';
+import { now, useView } from './parts.tsx';
 import { linkTo } from './route.ts';
 
 /** What happens in the cluster, and first what needs somebody. */
-const STATUSES = ['QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED', 'SKIPPED'];
-
 export function Overview(): JSX.Element {
-  const { view, fault } = useView({ view: 'overview' });
+  const { view, fault } = useView<NodeRow>({ view: 'overview' });
   if (view === null) return <Waiting fault={fault} />;
-  const { fields, rows } = view;
-  const counts = fields['counts'] as Readonly<Record<string, number>>;
-  const alive = rows.filter(({ state }) => state === 'alive');
-  const sum = (key: string): number => alive.reduce((all, node) => all + Number(node[key]), 0);
+  const counts = view.fields['counts'] as Counts;
+  const isNew = Object.values(counts).every((each) => each === 0);
   return (
-    <>
-      <h1>Overview</h1>
-      <Attention view={view} fault={fault} />
-      <div class="tiles">
-        <Tile name="Leader" value={said(fields['leader'])} note={`term ${said(fields['term'])}`} />
-        <Tile name="Nodes" value={String(alive.length)} note="alive" />
-        <Tile
-          name="Slots"
-          value={`${String(sum('running'))} / ${String(sum('slots'))}`}
-          note="used"
-        />
-        {STATUSES.map((status) => (
-          <a key={status} class="tile" href={linkTo('tasks', '', { status })}>
-            <Status of={status} />
-            <strong>{(counts[status] ?? 0).toLocaleString('en')}</strong>
-          </a>
-        ))}
-      </div>
-      <Bar counts={counts} />
-      <Charts view={view} />
+    <div class="stack">
+      <Head title="Overview" note={<Leadership view={view} />} />
+      <Concerns view={view} fault={fault} />
+      {isNew ? <Welcome /> : null}
+      <Figures view={view} nodes={view.rows} />
       <div class="columns">
-        <section class="card">
-          <h2>Failed last</h2>
-          <Failed view={view} />
+        <RunningWorkflows />
+        <section class="card" aria-label="Failed last">
+          <div class="cardhead">
+            <h2>Failed last</h2>
+            <a href={linkTo('tasks', '', { status: 'FAILED' })}>All that failed</a>
+          </div>
+          <Failed tasks={view.fields['failed'] as readonly TaskRow[]} />
         </section>
-        <section class="card">
-          <h2>Events</h2>
-          <ul class="plain">
-            {(fields['events'] as readonly Readonly<Record<string, unknown>>[]).map((event) => (
-              <li key={String(event['id'])}>
-                <Ago at={event['at']} /> {said(event['kind'])} <b>{said(event['node'])}</b>
-              </li>
+        <section class="card" aria-label="Events">
+          <div class="cardhead">
+            <h2>Events</h2>
+            <a href={linkTo('events')}>All events</a>
+          </div>
+          <ul class="plain lines">
+            {(view.fields['events'] as readonly EventRow[]).slice(0, 6).map((event) => (
+              <EventLine key={event.id} event={event} />
             ))}
           </ul>
-          <a href={linkTo('events')}>All events</a>
         </section>
       </div>
-    </>
-  );
-}
-
-function Tile(props: {
-  readonly name: string;
-  readonly value: string;
-  readonly note: string;
-}): JSX.Element {
-  return (
-    <div class="tile">
-      <span>{props.name}</span>
-      <strong>{props.value}</strong>
-      <small>{props.note}</small>
     </div>
   );
 }
 
-function Failed({ view }: { readonly view: View }): JSX.Element {
-  const failed = view.fields['failed'] as readonly Readonly<Record<string, unknown>>[];
-  if (failed.length === 0) return <Empty>Nothing has failed.</Empty>;
+function Leadership({ view }: { readonly view: View }): JSX.Element {
+  const { leader, term, failover, events } = view.fields;
+  const elected = (events as readonly EventRow[]).find(({ kind }) => kind === 'elected');
+  const last = failover as { readonly at: string; readonly after_ms: number | null } | undefined;
   return (
-    <ul class="plain">
-      {failed.map((task) => (
-        <li key={String(task['id'])}>
-          <TaskLink id={String(task['id'])} /> <Ago at={task['finished_at']} />
-        </li>
-      ))}
-    </ul>
+    <>
+      {leader === null ? (
+        <b class="status failed">nobody leads</b>
+      ) : (
+        <>
+          <b class="leads">
+            <Icon of="crown" />
+            {said(leader)}
+          </b>{' '}
+          leads
+        </>
+      )}
+      , term {said(term)}
+      {last == null ? null : (
+        <>
+          {' '}
+          · last failover <Ago at={last.at} />
+          {last.after_ms === null ? '' : `, after ${span(last.after_ms)}`}
+        </>
+      )}
+      {last == null && elected !== undefined ? (
+        <>
+          {' '}
+          · since <Ago at={elected.at} />
+        </>
+      ) : null}
+    </>
   );
 }
 
-const QUIET_MS = 10_000;
-
-function Attention({
-  view,
-  fault,
-}: {
-  readonly view: View;
+function Concerns(props: {
+  readonly view: View<NodeRow>;
   readonly fault: string | null;
-}): JSX.Element | null {
-  const { fields, rows } = view;
-  const counts = fields['counts'] as Readonly<Record<string, number>>;
-  const points: string[] = [];
-  if (fault !== null) points.push(`The cluster cannot be read: ${fault}.`);
-  if (fields['leader'] === null) points.push('Nobody leads: nothing new starts.');
-  for (const node of rows) {
-    const silentMs = now.value - Date.parse(String(node['last_heartbeat_at']));
-    if (node['state'] === 'lost' || node['state'] === 'dead')
-      points.push(`${node.id} is ${said(node['state'])}.`);
-    else if (node['state'] === 'alive' && silentMs > QUIET_MS)
-      points.push(`${node.id} has not been heard lately.`);
+}): JSX.Element {
+  const { view, fault } = props;
+  const concerns = concernsOf({
+    ...{ leader: view.fields['leader'], counts: view.fields['counts'] as Counts, fault },
+    ...{ nodes: view.rows, nowMs: now.value },
+    attention: view.fields['attention'] ?? {},
+  });
+  if (concerns.length === 0) {
+    return (
+      <p class="calm">
+        <Icon of="check" /> Nothing needs attention.
+      </p>
+    );
   }
-  if ((counts['FAILED'] ?? 0) > 0) points.push(`FAILED tasks: ${String(counts['FAILED'])}.`);
-  if (points.length === 0) return <p class="calm">✓ Nothing needs attention.</p>;
   return (
-    <section class="attention" aria-label="Needs attention">
-      <h2>⚠ Needs attention</h2>
-      <ul>
-        {points.map((point) => (
-          <li key={point}>{point}</li>
+    <section class="card attention" aria-label="Needs attention">
+      <h2>
+        <Icon of="alert" /> Needs attention
+      </h2>
+      <ul class="plain">
+        {concerns.map(({ text, href, act, isGrave }) => (
+          <li key={text} class={isGrave ? 'grave' : ''}>
+            <span>{text}</span>
+            <a href={href}>{act}</a>
+          </li>
         ))}
       </ul>
     </section>
   );
 }
 
-type Point = readonly number[];
-const POINTS_MAX = 600;
-
-function Charts({ view }: { readonly view: View }): JSX.Element {
-  const points = useRef<Point[]>([]);
-  const beginning = useRef<unknown>(null);
-  const { history, point } = view.fields;
-  if (history !== beginning.current) {
-    beginning.current = history;
-    points.current = [...(history as readonly Point[])];
-  }
-  const last = points.current.at(-1);
-  if (last?.[0] !== (point as Point)[0]) points.current.push(point as Point);
-  if (points.current.length > POINTS_MAX) points.current.shift();
-  const all = points.current;
-  const seconds = all.map(([ms = 0]) => ms / 1000);
+function Welcome(): JSX.Element {
   return (
-    <div class="charts">
-      <Chart
-        title="Ended a second"
-        times={seconds}
-        values={ratesOf(all, [3, 4, 5, 6])}
-        tone="completed"
-      />
-      <Chart
-        title="Queued"
-        times={seconds}
-        values={all.map((each) => each[1] ?? 0)}
-        tone="queued"
-      />
-      <Chart title="Failed a second" times={seconds} values={ratesOf(all, [4])} tone="failed" />
+    <div class="card">
+      <Empty icon="workflows" title="This cluster waits for its first task.">
+        <a href={linkTo('new')}>Submit one here</a>, or on the command line:{' '}
+        <code>npx skein submit FILE --url {location.origin}</code>
+      </Empty>
     </div>
   );
 }
 
+type Point = readonly number[];
+const POINTS_MAX = 600;
+const ENDS = [3, 4, 5, 6];
+
+/** The points of the snapshot, and those that came since. */
+function usePoints(view: View): readonly Point[] {
+  const points = useRef<readonly Point[]>([]);
+  const beginning = useRef<unknown>(null);
+  const { history, point } = view.fields;
+  if (history !== beginning.current) {
+    beginning.current = history;
+    points.current = history as readonly Point[];
+  }
+  if (points.current.at(-1)?.[0] !== (point as Point)[0]) {
+    points.current = [...points.current, point as Point].slice(-POINTS_MAX);
+  }
+  return points.current;
+}
+
+function Figures(props: { readonly view: View; readonly nodes: readonly NodeRow[] }): JSX.Element {
+  const points = usePoints(props.view);
+  const counts = props.view.fields['counts'] as Counts;
+  const latency = useLatency();
+  return (
+    <>
+      <Tiles counts={counts} nodes={props.nodes} points={points} latency={latency} />
+      <div class="card sum">
+        <Bar counts={counts} />
+        <Tally counts={counts} />
+      </div>
+      <Charts points={points} latency={latency} />
+    </>
+  );
+}
+
+const column = (points: readonly Point[], at: number): readonly number[] =>
+  points.map((point) => point[at] ?? 0);
+const SPARK_POINTS = -120;
+
+function Tiles(props: {
+  readonly counts: Counts;
+  readonly nodes: readonly NodeRow[];
+  readonly points: readonly Point[];
+  readonly latency: Latency;
+}): JSX.Element {
+  const { counts, nodes, points, latency } = props;
+  const alive = nodes.filter(({ state }) => state === 'alive');
+  const slots = alive.reduce((sum, node) => sum + node.slots, 0);
+  const [running, queued] = [counts['RUNNING'] ?? 0, counts['QUEUED'] ?? 0];
+  const ended = ratesOf(points, ENDS);
+  const lastWait = latency.waits.findLast((value) => value !== null) ?? null;
+  const listed = (status: string): string => linkTo('tasks', '', { status });
+  return (
+    <div class="tiles">
+      <Tile name="Throughput" value={compact(ended.at(-1) ?? 0)} unit="tasks ended a second">
+        <Spark values={ended.slice(SPARK_POINTS)} />
+      </Tile>
+      <Tile name="Running" value={count(running)} unit={`of ${plural(slots, 'slot')}`}>
+        <meter min={0} max={Math.max(1, slots)} value={Math.min(slots, running)}>
+          {running} of {slots}
+        </meter>
+      </Tile>
+      <Tile name="Backlog" value={count(queued)} unit="queued" href={listed('QUEUED')}>
+        <Spark values={column(points, 1).slice(SPARK_POINTS)} />
+      </Tile>
+      <Tile name="Latency" value={lastWait === null ? '–' : span(lastWait)} unit={latency.unit}>
+        <Spark values={latency.waits.slice(SPARK_POINTS).map((value) => value ?? 0)} />
+      </Tile>
+      <Tile
+        name="Failed"
+        value={count(counts['FAILED'] ?? 0)}
+        unit="in all"
+        href={listed('FAILED')}
+      >
+        <Spark values={ratesOf(points, [4]).slice(SPARK_POINTS)} />
+      </Tile>
+    </div>
+  );
+}
+
+function Charts(props: {
+  readonly points: readonly Point[];
+  readonly latency: Latency;
+}): JSX.Element {
+  const { points, latency } = props;
+  const times = points.map(([ms = 0]) => ms / 1000);
+  return (
+    <div class="charts">
+      <Chart
+        title="Ended a second"
+        times={times}
+        series={[{ name: 'ended', tone: 'completed', values: ratesOf(points, ENDS) }]}
+      />
+      <Chart
+        title="Backlog"
+        times={times}
+        series={[
+          { name: 'queued', tone: 'queued', values: column(points, 1) },
+          { name: 'running', tone: 'running', values: column(points, 2), isDashed: true },
+        ]}
+      />
+      <Chart
+        title="Latency"
+        times={latency.times}
+        format={span}
+        series={[
+          { name: latency.waitName, tone: 'running', values: latency.waits },
+          { name: 'run', tone: 'skipped', values: latency.runs, isDashed: true },
+        ]}
+      />
+      <Chart
+        title="Failed a second"
+        times={times}
+        series={[{ name: 'failed', tone: 'failed', values: ratesOf(points, [4]) }]}
+      />
+    </div>
+  );
+}
+
+function Tile(props: {
+  readonly name: string;
+  readonly value: string;
+  readonly unit: string;
+  readonly href?: string;
+  readonly children?: ComponentChildren;
+}): JSX.Element {
+  const inside = (
+    <>
+      <span class="name">{props.name}</span>
+      <strong>{props.value}</strong>
+      <small>{props.unit}</small>
+      {props.children}
+    </>
+  );
+  if (props.href === undefined) return <div class="card tile">{inside}</div>;
+  return (
+    <a class="card tile" href={props.href}>
+      {inside}
+    </a>
+  );
+}
+
+/** How much each second added to the sum of some columns. */
 function ratesOf(points: readonly Point[], columns: readonly number[]): readonly number[] {
   const total = (point: Point): number => columns.reduce((sum, at) => sum + (point[at] ?? 0), 0);
   return points.map((point, at) => {
@@ -165,54 +283,47 @@ function ratesOf(points: readonly Point[], columns: readonly number[]): readonly
   });
 }
 
-function Chart(props: {
-  readonly title: string;
-  readonly times: readonly number[];
-  readonly values: readonly number[];
-  readonly tone: string;
-}): JSX.Element {
-  const place = useRef<HTMLDivElement>(null);
-  const plot = useRef<uPlot | null>(null);
-  const { title, times, values, tone } = props;
-  useEffect(() => {
-    const element = place.current;
-    if (element === null) return undefined;
-    const style = getComputedStyle(document.documentElement);
-    const colour = (name: string): string => style.getPropertyValue(`--${name}`).trim();
-    const axis = {
-      stroke: colour('dim'),
-      grid: { stroke: colour('line') },
-      ticks: { show: false },
-    };
-    plot.current = new uPlot(
-      {
-        ...{ width: element.clientWidth, height: 150, legend: { show: false } },
-        cursor: { y: false },
-        scales: { y: { range: (_plot, _low, high) => [0, Math.max(1, high * 1.1)] } },
-        axes: [axis, { ...axis, size: 56 }],
-        series: [{}, { label: title, stroke: colour(tone), fill: `${colour(tone)}22`, width: 2 }],
-      },
-      [[], []],
-      element,
-    );
-    const observer = new ResizeObserver(() => {
-      plot.current?.setSize({ width: element.clientWidth, height: 150 });
-    });
-    observer.observe(element);
-    return () => {
-      observer.disconnect();
-      plot.current?.destroy();
-      plot.current = null;
-    };
-  }, []);
-  useEffect(() => plot.current?.setData([[...times], [...values]]));
-  const latest = values.at(-1) ?? 0;
+function Failed({ tasks }: { readonly tasks: readonly TaskRow[] }): JSX.Element {
+  if (tasks.length === 0) return <Empty icon="check" title="Nothing has failed." />;
   return (
-    <figure class="card">
-      <figcaption>
-        {title} <strong>{latest.toFixed(latest < 10 && latest % 1 > 0 ? 1 : 0)}</strong>
-      </figcaption>
-      <div ref={place} />
-    </figure>
+    <ul class="plain lines">
+      {tasks.slice(0, 6).map((task) => (
+        <li key={task.id}>
+          <Status of={task.status} />
+          <TaskLink id={task.id} />
+          <Ago at={task.finished_at} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function RunningWorkflows(): JSX.Element {
+  const { view } = useView<WorkflowRow>({ view: 'workflows' });
+  const rows = view?.rows ?? [];
+  const running = rows.filter(({ status }) => status === 'RUNNING');
+  const shown = (running.length > 0 ? running : rows).slice(0, 5);
+  return (
+    <section class="card" aria-label="Workflows">
+      <div class="cardhead">
+        <h2>{running.length > 0 ? `Workflows that run` : 'Workflows'}</h2>
+        <a href={linkTo('workflows')}>All workflows</a>
+      </div>
+      {shown.length === 0 ? <Empty title="There is none yet." /> : null}
+      <ul class="plain progresses">
+        {shown.map((workflow) => (
+          <li key={workflow.id}>
+            <a class="id" href={linkTo('workflow', workflow.id)}>
+              {workflow.name}
+            </a>
+            <small>
+              {timeOf(workflow.finished_at) === null ? 'began ' : 'ended '}
+              <Ago at={workflow.finished_at ?? workflow.created_at} />
+            </small>
+            <Bar counts={workflow.counts} />
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }

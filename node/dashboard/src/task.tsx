@@ -1,68 +1,109 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { call, reasonOf } from './api.ts';
-import { Ago, Copyable, Empty, Status, TaskLink, Waiting, said, useView } from './parts.tsx';
+import { call, page, pathOf, reasonOf } from './api.ts';
+import { hasEnded } from './bodies.ts';
+import type { TaskBody, TaskRow } from './bodies.ts';
+import { Attempts } from './attempts.tsx';
+import { Change } from './change.tsx';
+import { said, span, timeOf } from './format.ts';
+import { Icon } from './icons.tsx';
+import { Logs } from './logs.tsx';
+import { Ago, Copyable, CopyButton, Head, Status, TaskLink, Waiting, now } from './parts.tsx';
+import { useView } from './parts.tsx';
 import { linkTo } from './route.ts';
 
 /** One task: what it is and why, what it was given and gave, each of its attempts, what it said. */
-type Fields = Readonly<Record<string, unknown>>;
-
 export function Task({ id }: { readonly id: string }): JSX.Element {
   const { view, fault } = useView({ view: 'task', id });
   if (view === null) return <Waiting fault={fault} />;
-  const { fields } = view;
-  const status = said(fields['status']);
-  const hasEnded = status !== 'QUEUED' && status !== 'RUNNING';
+  const task = view.fields as unknown as TaskBody;
+  const version = `${task.status}${String(task.attempt)}`;
+  return (
+    <div class="stack">
+      <Head
+        title={id}
+        note={
+          <span class="facts-line">
+            <Status of={task.status} /> <Took task={task} />
+            <CopyButton text={id} />
+          </span>
+        }
+      >
+        <TaskActions task={task} />
+      </Head>
+      <Why id={id} version={version} />
+      <Progress of={task.progress} />
+      <div class="task">
+        <div class="stack">
+          <Attempts task={task} />
+          {task.error == null ? null : <Copyable title="Error" value={task.error} tone="bad" />}
+          {task.result == null ? null : <Copyable title="Result" value={task.result} />}
+          <Logs id={id} isOver={hasEnded(task.status)} version={version} />
+          {task.payload == null ? null : <Copyable title="Payload" value={task.payload} />}
+        </div>
+        <div class="stack">
+          <Facts task={task} />
+          <Dependencies ids={task.dependencies} />
+          <Dependents id={id} version={task.status} />
+        </div>
+      </div>
+    </div>
+  );
+}
+
+export function TaskActions({ task }: { readonly task: TaskBody }): JSX.Element {
+  const { id, status } = task;
+  const isOver = hasEnded(status);
   return (
     <>
-      <h1 class="id">{id}</h1>
-      <div class="actions">
-        <Status of={status} />
-        <Change id={id} kind="cancel" isPossible={!hasEnded} />
-        <Change id={id} kind="retry" isPossible={hasEnded && status !== 'COMPLETED'} />
-        <a href={`${linkTo('new')}?from=${encodeURIComponent(id)}`}>Replay with changes</a>
-      </div>
-      <Why id={id} version={`${status}${said(fields['attempt'])}`} />
-      <Progress of={fields['progress']} />
-      <Facts fields={fields} />
-      <Attempts attempts={fields['attempts'] as readonly Fields[]} />
-      {fields['error'] == null ? null : <Copyable title="Error" value={fields['error']} />}
-      {fields['result'] == null ? null : <Copyable title="Result" value={fields['result']} />}
-      {fields['payload'] == null ? null : <Copyable title="Payload" value={fields['payload']} />}
-      <Logs id={id} version={`${status}${said(fields['attempt'])}`} />
+      {isOver ? null : (
+        <Change
+          label="Cancel"
+          icon="close"
+          path={pathOf('tasks', id, 'cancel')}
+          done="its cancel is accepted"
+          question="Cancel this task?"
+          detail="If it runs, it is stopped. What depends on it follows its trigger rule."
+        />
+      )}
+      {isOver && status !== 'COMPLETED' ? (
+        <Change
+          label="Retry"
+          icon="retry"
+          path={pathOf('tasks', id, 'retry')}
+          done="its retry is accepted"
+        />
+      ) : null}
+      <a class="button" href={linkTo('new', '', { from: id })}>
+        <Icon of="play" /> Replay with changes
+      </a>
     </>
   );
 }
 
-function Change(props: {
-  readonly id: string;
-  readonly kind: 'cancel' | 'retry';
-  readonly isPossible: boolean;
-}): JSX.Element {
-  const [told, setTold] = useState('');
-  const ask = (): void => {
-    call('POST', `/tasks/${encodeURIComponent(props.id)}/${props.kind}`).then(
-      () => setTold(`its ${props.kind} is accepted`),
-      (thrown: unknown) => setTold(reasonOf(thrown)),
-    );
-  };
-  return (
-    <>
-      <button type="button" disabled={!props.isPossible} onClick={ask}>
-        {props.kind === 'cancel' ? 'Cancel' : 'Retry'}
-      </button>
-      <span role="status">{told}</span>
-    </>
-  );
+/** How long it has run, or waited. */
+function Took({ task }: { readonly task: TaskBody }): JSX.Element {
+  const [created, started, finished] = [
+    timeOf(task.created_at),
+    timeOf(task.started_at),
+    timeOf(task.finished_at),
+  ];
+  if (started !== null) {
+    const ms = (finished ?? now.value) - started;
+    return <span>{finished === null ? `for ${span(ms)}` : `took ${span(ms)}`}</span>;
+  }
+  const ms = (finished ?? now.value) - (created ?? now.value);
+  return <span>{finished === null ? `waits for ${span(ms)}` : `waited ${span(ms)}`}</span>;
 }
 
 /** Asked anew when the task has changed. */
-function Why({ id, version }: { readonly id: string; readonly version: string }): JSX.Element {
+export function Why(props: { readonly id: string; readonly version: string }): JSX.Element {
+  const { id, version } = props;
   const [sentence, setSentence] = useState('');
   useEffect(() => {
     let isCurrent = true;
-    call('GET', `/tasks/${encodeURIComponent(id)}/explain`).then(
-      (answer) => isCurrent && setSentence(said((answer as Fields)['sentence'])),
+    call('GET', pathOf('tasks', id, 'explain')).then(
+      (answer) => isCurrent && setSentence(said((answer as { sentence: unknown }).sentence)),
       (thrown: unknown) => isCurrent && setSentence(reasonOf(thrown)),
     );
     return () => {
@@ -72,146 +113,119 @@ function Why({ id, version }: { readonly id: string; readonly version: string })
   return <p class="why">{sentence}</p>;
 }
 
-function Progress({ of }: { readonly of: unknown }): JSX.Element | null {
-  if (of === undefined || of === null) return null;
-  const { fraction, note } = of as { readonly fraction: number; readonly note: string | null };
+function Progress({ of }: { readonly of: TaskBody['progress'] }): JSX.Element | null {
+  if (of === undefined) return null;
+  const { fraction, note } = of;
   return (
-    <p>
-      <progress value={fraction} max={1} aria-label="Progress" /> {Math.round(fraction * 100)} %{' '}
-      {note ?? ''}
+    <p class="progress">
+      <progress value={fraction} max={1} aria-label="Progress" />
+      <b>{Math.round(fraction * 100)} %</b> {note ?? ''}
     </p>
   );
 }
 
-const FACTS = [
-  'type',
-  'priority',
-  'node',
-  'workflow',
-  'duration_ms',
-  'timeout_ms',
-  'trigger_rule',
-  'tags',
-  'labels',
-];
-const TIMES = ['created_at', 'run_at', 'started_at', 'finished_at'];
-
-function Facts({ fields }: { readonly fields: Fields }): JSX.Element {
-  const dependencies = fields['dependencies'] as readonly string[];
+function Facts({ task }: { readonly task: TaskBody }): JSX.Element {
+  const facts: readonly (readonly [string, JSX.Element | string | null])[] = [
+    ['Type', <a href={linkTo('tasks', '', { type: task.type })}>{task.type}</a>],
+    ['Node', task.node],
+    ['Workflow', task.workflow === undefined ? null : <WorkflowLink id={task.workflow} />],
+    ['Priority', `${String(task.priority)} (1 is the most urgent)`],
+    ['Attempt', `${String(task.attempt)} of ${String(task.max_attempts)}`],
+    ['Submitted', <Ago at={task.created_at} />],
+    ['Not before', task.run_at === null ? null : <Ago at={task.run_at} />],
+    ['Started', task.started_at === null ? null : <Ago at={task.started_at} />],
+    ['Ended', task.finished_at === null ? null : <Ago at={task.finished_at} />],
+    ['Expected', task.expected_ms === null ? null : span(task.expected_ms)],
+    ['Duration', task.duration_ms === null ? null : span(task.duration_ms)],
+    ['Time limit', task.timeout_ms === null ? null : span(task.timeout_ms)],
+    ['Lives for', task.ttl_ms === null ? null : span(task.ttl_ms)],
+    ['Trigger rule', task.trigger_rule === 'all_success' ? null : task.trigger_rule],
+    ['Tags', task.tags.length === 0 ? null : <Chips of={task.tags} />],
+    ['Labels', <Chips of={Object.entries(task.labels ?? {}).map((pair) => pair.join('='))} />],
+  ];
   return (
-    <dl class="facts">
-      {FACTS.filter((name) => fields[name] != null && said(fields[name]) !== '[]').map((name) => (
-        <div key={name}>
-          <dt>{name.replaceAll('_', ' ')}</dt>
-          <dd>
-            {name === 'workflow' ? (
-              <a href={linkTo('workflow', said(fields[name]))}>{said(fields[name])}</a>
-            ) : (
-              said(fields[name])
-            )}
-          </dd>
-        </div>
-      ))}
-      {TIMES.filter((name) => fields[name] != null).map((name) => (
-        <div key={name}>
-          <dt>{name.replaceAll('_', ' ')}</dt>
-          <dd>
-            <Ago at={fields[name]} />
-          </dd>
-        </div>
-      ))}
-      {dependencies.length === 0 ? null : (
-        <div>
-          <dt>dependencies</dt>
-          <dd>
-            {dependencies.slice(0, 50).map((each) => (
-              <TaskLink key={each} id={each} />
-            ))}
-            {dependencies.length > 50 ? ` and ${String(dependencies.length - 50)} more` : ''}
-          </dd>
-        </div>
-      )}
-    </dl>
-  );
-}
-
-function Attempts({ attempts }: { readonly attempts: readonly Fields[] }): JSX.Element {
-  if (attempts.length === 0) return <Empty>It has not been tried yet.</Empty>;
-  return (
-    <section class="card">
-      <h3>Attempts</h3>
-      <div class="wide" tabIndex={0}>
-        <table>
-          <thead>
-            <tr>
-              {['Attempt', 'Outcome', 'Node', 'Started', 'Ended', 'Error'].map((name) => (
-                <th key={name}>{name}</th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {attempts.map((attempt) => (
-              <tr key={String(attempt['lease_seq'])}>
-                <td>{said(attempt['attempt'])}</td>
-                <td>
-                  <Status of={attempt['outcome']} />
-                </td>
-                <td>{said(attempt['node'])}</td>
-                <td>
-                  <Ago at={attempt['started_at']} />
-                </td>
-                <td>
-                  <Ago at={attempt['finished_at']} />
-                </td>
-                <td>{attempt['error'] === null ? '' : said(attempt['error'])}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+    <section class="card" aria-label="Facts">
+      <dl class="facts">
+        {facts.map(([name, value]) =>
+          value === null || (name === 'Labels' && task.labels === undefined) ? null : (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ),
+        )}
+      </dl>
     </section>
   );
 }
 
-const LINES_MAX = 2000;
+function WorkflowLink({ id }: { readonly id: string }): JSX.Element {
+  return <a href={linkTo('workflow', id)}>{id}</a>;
+}
 
-/** As they come, for as long as the task runs. */
-function Logs({ id, version }: { readonly id: string; readonly version: string }): JSX.Element {
-  const [lines, setLines] = useState<readonly string[]>([]);
+export function Chips({ of }: { readonly of: readonly string[] }): JSX.Element {
+  return (
+    <span class="chips">
+      {of.map((text) => (
+        <span key={text} class="chip" title={text}>
+          {text}
+        </span>
+      ))}
+    </span>
+  );
+}
+
+const SHOWN_MAX = 30;
+
+function Dependencies({ ids }: { readonly ids: readonly string[] }): JSX.Element | null {
+  if (ids.length === 0) return null;
+  return (
+    <section class="card" aria-label="Dependencies">
+      <h2>It depends on</h2>
+      <ul class="plain lines">
+        {ids.slice(0, SHOWN_MAX).map((id) => (
+          <li key={id}>
+            <TaskLink id={id} />
+          </li>
+        ))}
+      </ul>
+      {ids.length > SHOWN_MAX ? <p class="dim">and {String(ids.length - SHOWN_MAX)} more</p> : null}
+    </section>
+  );
+}
+
+function Dependents(props: { readonly id: string; readonly version: string }): JSX.Element | null {
+  const { id, version } = props;
+  const [found, setFound] = useState<readonly TaskRow[]>([]);
+  const [hasMore, setMore] = useState(false);
   useEffect(() => {
-    const gone = new AbortController();
-    setLines([]);
-    void follow(id, gone.signal, (said) => {
-      setLines((before) => [...before, ...said].slice(-LINES_MAX));
-    }).catch(() => undefined);
-    return () => gone.abort();
+    let isCurrent = true;
+    page(`${pathOf('tasks', id, 'dependents')}?limit=${String(SHOWN_MAX)}`).then(
+      ({ items, next }) => {
+        if (!isCurrent) return;
+        setFound(items as readonly TaskRow[]);
+        setMore(next !== null);
+      },
+      // Beside the task it is not worth a sentence: the line's own mark says that the node is away.
+      () => undefined,
+    );
+    return () => {
+      isCurrent = false;
+    };
   }, [id, version]);
-  if (lines.length === 0) return <Empty>It has said nothing.</Empty>;
+  if (found.length === 0) return null;
   return (
-    <section class="card">
-      <h3>Logs</h3>
-      <pre class="logs" tabIndex={0}>
-        {lines.join('\n')}
-      </pre>
+    <section class="card" aria-label="Dependents">
+      <h2>What waits for it</h2>
+      <ul class="plain lines">
+        {found.map((task) => (
+          <li key={task.id}>
+            <Status of={task.status} />
+            <TaskLink id={task.id} />
+          </li>
+        ))}
+      </ul>
+      {hasMore ? <p class="dim">and more</p> : null}
     </section>
   );
-}
-
-async function follow(
-  id: string,
-  signal: AbortSignal,
-  take: (lines: readonly string[]) => void,
-): Promise<void> {
-  const response = await fetch(`/tasks/${encodeURIComponent(id)}/logs?follow=1`, { signal });
-  if (!response.ok || response.body === null) return;
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = '';
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    const lines = (rest + value).split('\n');
-    rest = lines.pop() ?? '';
-    if (lines.length > 0) take(lines);
-  }
-  if (rest !== '') take([rest]);
 }

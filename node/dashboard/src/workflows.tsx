@@ -1,85 +1,81 @@
 import type { JSX } from 'preact';
-import { useMemo, useState } from 'preact/hooks';
-import { Graph } from './graph.tsx';
-import { Ago, Bar, Empty, Status, TaskLink, Waiting, said, span, useView } from './parts.tsx';
+import type { WorkflowRow } from './bodies.ts';
+import { span, timeOf } from './format.ts';
+import { Icon } from './icons.tsx';
+import { useOlder } from './older.ts';
+import { Ago, Bar, Empty, Head, Status, Tally, Waiting, endedOf, now } from './parts.tsx';
+import { totalOf, useView } from './parts.tsx';
 import { linkTo } from './route.ts';
 
-/** Workflows as bars, and one of them as a graph whose tasks take the colour of what they do. */
-type Counts = Readonly<Record<string, number>>;
-
+/** Workflows, the newest first, each with how far it is. */
 export function Workflows(): JSX.Element {
-  const { view, fault } = useView({ view: 'workflows' });
+  const { view, fault } = useView<WorkflowRow>({ view: 'workflows' });
+  const older = useOlder<WorkflowRow>();
   if (view === null) return <Waiting fault={fault} />;
+  const { next } = view.fields;
+  const rows = older.after(view.rows);
   return (
     <>
-      <h1>Workflows</h1>
-      {view.rows.length === 0 ? (
-        <Empty>
-          There is none yet. Submit one with <code>POST /workflows</code> or{' '}
-          <code>npx skein submit FILE</code>.
-        </Empty>
+      <Head title="Workflows">
+        <a class="button" href={linkTo('new', '', { kind: 'workflow' })}>
+          <Icon of="new" /> New workflow
+        </a>
+      </Head>
+      {rows.length === 0 ? (
+        <div class="card">
+          <Empty icon="workflows" title="There is none yet.">
+            Submit a graph of tasks with <code>npx skein submit FILE</code>,{' '}
+            <code>POST /workflows</code>, or{' '}
+            <a href={linkTo('new', '', { kind: 'workflow' })}>here</a>.
+          </Empty>
+        </div>
       ) : (
-        <ul class="plain list">
-          {view.rows.map((workflow) => (
-            <li key={workflow.id} class="card">
-              <a class="id" href={linkTo('workflow', workflow.id)}>
-                {said(workflow['name'])}
-              </a>
-              <Status of={workflow['status']} />
-              <Bar counts={workflow['counts'] as Counts} />
-              <span class="dim">
-                {summary(workflow['counts'] as Counts)} · <Ago at={workflow['created_at']} />
-              </span>
-            </li>
+        <ul class="plain workflows card">
+          {rows.map((workflow) => (
+            <Line key={workflow.id} workflow={workflow} />
           ))}
         </ul>
       )}
+      {older.hasMore(next) ? (
+        <p class="actions">
+          <button
+            type="button"
+            onClick={() => older.fetch(`/workflows?cursor=${encodeURIComponent(String(next))}`)}
+          >
+            Show older ones
+          </button>
+        </p>
+      ) : null}
     </>
   );
 }
 
-function summary(counts: Counts): string {
-  const parts = Object.entries(counts).filter(([, count]) => count > 0);
-  return parts.map(([status, count]) => `${String(count)} ${status.toLowerCase()}`).join(', ');
-}
-
-export function Workflow({ id }: { readonly id: string }): JSX.Element {
-  const { view, fault } = useView({ view: 'workflow', id });
-  const [chosen, setChosen] = useState<string | null>(null);
-  const byId = useMemo(() => new Map(view?.rows.map((row) => [row.id, row])), [view?.rows]);
-  if (view === null) return <Waiting fault={fault} />;
-  const { fields, rows } = view;
-  const task = chosen === null ? undefined : byId.get(chosen);
-  const took = Date.parse(String(task?.['finished_at'])) - Date.parse(String(task?.['started_at']));
+function Line({ workflow }: { readonly workflow: WorkflowRow }): JSX.Element {
+  const { id, name, status, counts } = workflow;
+  const beganMs = timeOf(workflow.created_at) ?? now.value;
+  const endedMs = timeOf(workflow.finished_at);
+  const share = endedOf(counts) / Math.max(1, totalOf(counts));
   return (
-    <>
-      <h1 class="id">{said(fields['name'])}</h1>
-      <p>
-        <Status of={fields['status']} /> {summary(fields['counts'] as Counts)} ·{' '}
-        <a href={linkTo('tasks', '', { workflow: id })}>its tasks</a>
-      </p>
-      <Bar counts={fields['counts'] as Counts} />
-      {fields['is_graph_shown'] === true ? (
-        <Graph rows={rows} chosen={chosen} onChoose={setChosen} />
-      ) : (
-        <Empty>
-          It has more than 5,000 tasks: its bar and its list follow it, its graph is not drawn.
-        </Empty>
-      )}
-      {task === undefined ? null : (
-        <aside class="side card" aria-label="Task">
-          <button type="button" class="small" onClick={() => setChosen(null)}>
-            Close
-          </button>
-          <p>
-            <TaskLink id={task.id} />
-          </p>
-          <p>
-            <Status of={task['status']} /> {said(task['type'])}
-          </p>
-          <p>{Number.isNaN(took) ? 'It has not ended.' : `It took ${span(took)}.`}</p>
-        </aside>
-      )}
-    </>
+    <li>
+      <span class="what">
+        <a class="id" href={linkTo('workflow', id)} title={id}>
+          {name}
+        </a>
+        <small title={id}>{id}</small>
+      </span>
+      <Status of={status} />
+      <span class="how">
+        <Bar counts={counts} />
+        <Tally counts={counts} />
+      </span>
+      <b class="share">{Math.floor(share * 100)} %</b>
+      <span class="when">
+        {span((endedMs ?? now.value) - beganMs)}
+        <small>
+          {endedMs === null ? 'since ' : 'ended '}
+          <Ago at={workflow.finished_at ?? workflow.created_at} />
+        </small>
+      </span>
+    </li>
   );
 }
