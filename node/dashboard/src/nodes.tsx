@@ -24,12 +24,7 @@ export function Nodes(): JSX.Element {
   const { view, fault } = useView<NodeRow>({ view: 'nodes' });
   const stream = useMemo(() => new TaskStream(), []);
   const [windowMs, setWindowMs] = useState<(typeof WINDOWS)[number][0]>('30000');
-  useMemo(() => {
-    if (view === null) return;
-    const { ended, running } = view.fields;
-    stream.takeEnded((ended ?? []) as readonly Told[], Date.now());
-    stream.takeRunning(running as readonly Told[], Date.now());
-  }, [view]);
+  useStream(stream, view?.fields ?? null);
   if (view === null) return <Waiting fault={fault} />;
   const alive = view.rows.filter(({ state }) => state === 'alive');
   const slots = alive.reduce((sum, node) => sum + node.slots, 0);
@@ -58,6 +53,18 @@ export function Nodes(): JSX.Element {
       {view.rows.length === 0 ? <Empty icon="nodes" title="No node is known." /> : null}
     </div>
   );
+}
+
+/** A field stays as it was until it is told anew: each is taken once. */
+function useStream(stream: TaskStream, fields: Readonly<Record<string, unknown>> | null): void {
+  const take = (told: unknown): void => {
+    stream.takeEnded((told ?? []) as readonly Told[], Date.now());
+  };
+  useMemo(() => take(fields?.['recent']), [fields?.['recent']]);
+  useMemo(() => take(fields?.['ended']), [fields?.['ended']]);
+  useMemo(() => {
+    if (fields !== null) stream.takeRunning(fields['running'] as readonly Told[], Date.now());
+  }, [fields?.['running']]);
 }
 
 function Node(props: {

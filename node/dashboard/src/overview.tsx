@@ -6,8 +6,6 @@ import { Chart } from './chart.tsx';
 import { EventLine } from './events.tsx';
 import { compact, count, plural, said, span, timeOf } from './format.ts';
 import { Icon } from './icons.tsx';
-import { useLatency } from './latency.ts';
-import type { Latency } from './latency.ts';
 import type { View } from './live.ts';
 import { Ago, Bar, Empty, Head, Spark, Status, Tally, TaskLink, Waiting } from './parts.tsx';
 import { now, useView } from './parts.tsx';
@@ -130,9 +128,12 @@ function Welcome(): JSX.Element {
   );
 }
 
-type Point = readonly number[];
+/** As in the live protocol: a time, six counts, and four lengths that may not be known. */
+type Point = readonly (number | null)[];
 const POINTS_MAX = 600;
 const ENDS = [3, 4, 5, 6];
+const READY = [7, 8] as const;
+const RUN = [9, 10] as const;
 
 /** The points of the snapshot, and those that came since. */
 function usePoints(view: View): readonly Point[] {
@@ -152,35 +153,36 @@ function usePoints(view: View): readonly Point[] {
 function Figures(props: { readonly view: View; readonly nodes: readonly NodeRow[] }): JSX.Element {
   const points = usePoints(props.view);
   const counts = props.view.fields['counts'] as Counts;
-  const latency = useLatency();
   return (
     <>
-      <Tiles counts={counts} nodes={props.nodes} points={points} latency={latency} />
+      <Tiles counts={counts} nodes={props.nodes} points={points} />
       <div class="card sum">
         <Bar counts={counts} />
         <Tally counts={counts} />
       </div>
-      <Charts points={points} latency={latency} />
+      <Charts points={points} />
     </>
   );
 }
 
 const column = (points: readonly Point[], at: number): readonly number[] =>
   points.map((point) => point[at] ?? 0);
+const medians = (points: readonly Point[], at: number): readonly (number | null)[] =>
+  points.map((point) => point[at] ?? null);
 const SPARK_POINTS = -120;
 
 function Tiles(props: {
   readonly counts: Counts;
   readonly nodes: readonly NodeRow[];
   readonly points: readonly Point[];
-  readonly latency: Latency;
 }): JSX.Element {
-  const { counts, nodes, points, latency } = props;
+  const { counts, nodes, points } = props;
   const alive = nodes.filter(({ state }) => state === 'alive');
   const slots = alive.reduce((sum, node) => sum + node.slots, 0);
   const [running, queued] = [counts['RUNNING'] ?? 0, counts['QUEUED'] ?? 0];
   const ended = ratesOf(points, ENDS);
-  const lastWait = latency.waits.findLast((value) => value !== null) ?? null;
+  const ready = medians(points, READY[0]);
+  const lastReady = ready.findLast((value) => value !== null) ?? null;
   const listed = (status: string): string => linkTo('tasks', '', { status });
   return (
     <div class="tiles">
@@ -195,8 +197,12 @@ function Tiles(props: {
       <Tile name="Backlog" value={count(queued)} unit="queued" href={listed('QUEUED')}>
         <Spark values={column(points, 1).slice(SPARK_POINTS)} />
       </Tile>
-      <Tile name="Latency" value={lastWait === null ? '–' : span(lastWait)} unit={latency.unit}>
-        <Spark values={latency.waits.slice(SPARK_POINTS).map((value) => value ?? 0)} />
+      <Tile
+        name="Latency"
+        value={lastReady === null ? '–' : span(lastReady)}
+        unit="from ready to leased, median"
+      >
+        <Spark values={ready.slice(SPARK_POINTS).map((value) => value ?? 0)} />
       </Tile>
       <Tile
         name="Failed"
@@ -210,12 +216,8 @@ function Tiles(props: {
   );
 }
 
-function Charts(props: {
-  readonly points: readonly Point[];
-  readonly latency: Latency;
-}): JSX.Element {
-  const { points, latency } = props;
-  const times = points.map(([ms = 0]) => ms / 1000);
+function Charts({ points }: { readonly points: readonly Point[] }): JSX.Element {
+  const times = points.map(([ms]) => (ms ?? 0) / 1000);
   return (
     <div class="charts">
       <Chart
@@ -232,12 +234,26 @@ function Charts(props: {
         ]}
       />
       <Chart
-        title="Latency"
-        times={latency.times}
+        title="Ready to leased"
+        times={times}
         format={span}
         series={[
-          { name: latency.waitName, tone: 'running', values: latency.waits },
-          { name: 'run', tone: 'skipped', values: latency.runs, isDashed: true },
+          { name: 'median', tone: 'running', values: medians(points, READY[0]) },
+          {
+            name: '95 of 100',
+            tone: 'cancelled',
+            values: medians(points, READY[1]),
+            isDashed: true,
+          },
+        ]}
+      />
+      <Chart
+        title="Run time"
+        times={times}
+        format={span}
+        series={[
+          { name: 'median', tone: 'skipped', values: medians(points, RUN[0]) },
+          { name: '95 of 100', tone: 'cancelled', values: medians(points, RUN[1]), isDashed: true },
         ]}
       />
       <Chart

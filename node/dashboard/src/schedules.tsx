@@ -4,21 +4,21 @@ import type { ScheduleBody } from './bodies.ts';
 import { Change } from './change.tsx';
 import { count, exact, said, span } from './format.ts';
 import { Icon } from './icons.tsx';
-import { Ago, Empty, Head, Status, Waiting } from './parts.tsx';
-import { usePoll } from './poll.ts';
+import { Ago, Empty, Head, Status, Waiting, useView } from './parts.tsx';
 import { linkTo } from './route.ts';
 
 /** What is submitted by the clock: when next, what came of it last, and what stands in the way. */
 export function Schedules(): JSX.Element {
-  const { items, fault, again } = usePoll<ScheduleBody>('/schedules?limit=100');
-  if (items === null) return <Waiting fault={fault} />;
+  const { view, fault } = useView<ScheduleBody>({ view: 'schedules' });
+  if (view === null) return <Waiting fault={fault} />;
+  const { rows } = view;
   return (
     <>
       <Head
         title="Schedules"
         note="Tasks and workflows that are submitted by cron, or at intervals."
       />
-      {items.length === 0 ? (
+      {rows.length === 0 ? (
         <div class="card">
           <Empty icon="schedules" title="Nothing is scheduled.">
             Store one with <code>npx skein schedule put ID FILE</code> or{' '}
@@ -28,8 +28,8 @@ export function Schedules(): JSX.Element {
         </div>
       ) : (
         <div class="stack">
-          {items.map((schedule) => (
-            <Schedule key={schedule.id} schedule={schedule} again={again} />
+          {rows.map((schedule) => (
+            <Schedule key={schedule.id} schedule={schedule} />
           ))}
         </div>
       )}
@@ -37,11 +37,7 @@ export function Schedules(): JSX.Element {
   );
 }
 
-function Schedule(props: {
-  readonly schedule: ScheduleBody;
-  readonly again: () => void;
-}): JSX.Element {
-  const { schedule, again } = props;
+function Schedule({ schedule }: { readonly schedule: ScheduleBody }): JSX.Element {
   const { id, paused, problem } = schedule;
   return (
     <section class={`card schedule ${problem === null ? '' : 'bad'}`} aria-label={id}>
@@ -59,7 +55,6 @@ function Schedule(props: {
             icon="play"
             path={pathOf('schedules', id, 'run')}
             done="submitted"
-            onDone={again}
           />
           <Change
             key={String(paused)}
@@ -67,7 +62,6 @@ function Schedule(props: {
             icon={paused ? 'play' : 'pause'}
             path={pathOf('schedules', id, paused ? 'resume' : 'pause')}
             done=""
-            onDone={again}
           />
         </div>
       </div>
