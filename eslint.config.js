@@ -33,7 +33,16 @@ const NO_IDLE_STATEMENTS = [
 ];
 
 export default defineConfig(
-  { ignores: ['dist*/', 'node_modules/', '.cache/', '.skein/', 'node/rpc/generated/'] },
+  {
+    ignores: [
+      'dist*/',
+      'node_modules/',
+      '.cache/',
+      '.skein/',
+      'node/rpc/generated/',
+      'test/full/package/consumer/',
+    ],
+  },
   {
     files: ['**/*.ts', '**/*.tsx'],
     extends: [tseslint.configs.strictTypeChecked],

@@ -57,6 +57,18 @@ export interface TaskBody extends TaskSummaryBody {
   readonly expected_ms: number | null;
   readonly timeout_ms: number | null;
   readonly ttl_ms: number | null;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly backoff: {
+    readonly type: 'fixed' | 'exponential';
+    readonly base_ms: number;
+    readonly max_ms: number;
+  };
+  /** What the handler said last. */
+  readonly progress?: {
+    readonly fraction: number;
+    readonly note: string | null;
+    readonly at: string;
+  };
   readonly payload: unknown;
   readonly result: unknown;
   readonly error: {
@@ -68,6 +80,11 @@ export interface TaskBody extends TaskSummaryBody {
   readonly last_error?: TaskBody['error'];
   /** Why a QUEUED task is not running. */
   readonly waiting_for?: { readonly reason: string };
+}
+
+/** A task that runs no more, unless somebody retries it. */
+export interface EndedTaskBody extends TaskBody {
+  readonly status: Exclude<TaskStatus, 'QUEUED' | 'RUNNING'>;
 }
 
 /** A try of a task, or a lease of it that was lost. */
@@ -218,13 +235,16 @@ export interface TaskPatchBody {
   readonly run_at?: string | null;
 }
 
-export interface TaskFilter {
+export interface PageOptions extends CallOptions {
+  /** Rows a page, 500 at most; the iterator goes on with the next page. */
+  readonly pageSize?: number;
+}
+
+export interface TaskFilter extends PageOptions {
   readonly status?: TaskStatus;
   readonly type?: string;
   readonly workflow?: string;
   readonly tag?: string;
-  /** Tasks a page, 500 at most and by default; the iterator goes on with the next page. */
-  readonly pageSize?: number;
 }
 
 /** What a cancel or a retry in bulk is of; one that names nothing must say `all`. */
@@ -239,7 +259,15 @@ export interface BulkFilter {
   readonly dry_run?: boolean;
 }
 
-export interface SubmitOptions {
+/** What every call takes as its last argument. */
+export interface CallOptions {
+  /** Ends the call at once, as a ClientError `aborted`; a node may carry it out all the same. */
+  readonly signal?: AbortSignal;
+  /** Milliseconds for all tries together; those of the client unless given. */
+  readonly timeoutMs?: number;
+}
+
+export interface SubmitOptions extends CallOptions {
   /**
    * What is sent again under it within a day is carried out once, and answered alike; so no id is made
    * up here where the caller gives none.
@@ -264,7 +292,7 @@ export interface LogLineBody {
   readonly stale?: true;
 }
 
-export interface LogOptions {
+export interface LogOptions extends Pick<CallOptions, 'signal'> {
   /** Of this attempt only. */
   readonly attempt?: number;
   /** Goes on until the task has ended. */

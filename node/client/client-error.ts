@@ -3,7 +3,8 @@ import type { Fault } from '../base/errors.ts';
 /**
  * Every way in which a call can fail, as one error. `code` is that of the problem document the node
  * answered with, or one of the client's own: `unreachable` (no node answered at all), `deadline` (the
- * answer did not come in time), `not_skein` (what answered is no node). `status` is 0 for the first two.
+ * answer did not come in time), `aborted` (by the caller's signal), `not_skein` (what answered is no node).
+ * `status` is 0 for all but the last.
  */
 export class ClientError extends Error {
   readonly status: number;
@@ -38,6 +39,16 @@ export class ClientError extends Error {
   get isTransient(): boolean {
     return this.code === 'unreachable' || this.code === 'deadline' || isBusy(this.status);
   }
+}
+
+export function tooLate(what: string, ms: number): ClientError {
+  return new ClientError('deadline', `${what} within ${String(ms)} ms`);
+}
+
+/** Its cause is the reason of the signal. */
+export function aborted(signal: AbortSignal | undefined): ClientError {
+  const cause: unknown = signal?.reason;
+  return new ClientError('aborted', 'the call was aborted by its caller', { cause });
 }
 
 /** Too many requests, or a node that cannot serve at the moment. */

@@ -1,6 +1,7 @@
 import { uuidv7 } from '../base/uuid.ts';
 import type {
   BulkFilter,
+  CallOptions,
   NewSchedule,
   NewTask,
   SubmitOptions,
@@ -12,10 +13,10 @@ import type {
   TypePatchBody,
 } from './bodies.ts';
 import { isKeyed } from './bodies.ts';
-import { ClientError } from './client-error.ts';
+import { aborted, ClientError } from './client-error.ts';
 import { encoded } from './ndjson.ts';
 import { ClientReads, schedulePath } from './reads.ts';
-import { answerOf, failureOf } from './transport.ts';
+import { answerOf, failureOf, withDeadline } from './transport.ts';
 import type { Answer, Call } from './transport.ts';
 
 /**
@@ -37,8 +38,8 @@ import type { Answer, Call } from './transport.ts';
  * conflict it may be, with `isRepeated` set: whether it is the same one, the caller alone can tell.
  *
  * Every call ends by its deadline: `timeoutMs` for all its tries together, plus the wait that was asked
- * for. All failures are ClientErrors. What it does not promise: that an order of calls is kept over
- * several nodes, beyond what each call's answer says.
+ * for; a signal of the caller ends it at once. All failures are ClientErrors. What it does not promise:
+ * that an order of calls is kept over several nodes, beyond what each call's answer says.
  */
 export interface Submitted {
   readonly id: string;
@@ -57,6 +58,12 @@ export interface SubmittedWorkflow {
   readonly count: number;
 }
 
+/** All that `skein/client` gives: the client, its error, and the bodies that it sends and reads. */
+export { ClientError } from './client-error.ts';
+export type { ClientOptions } from './reads.ts';
+export type { LiveRow, LiveTopic, LiveView } from './live.ts';
+export type * from './bodies.ts';
+
 const NDJSON_TIMEOUT_MS = 10 * 60_000;
 
 export class SkeinClient extends ClientReads {
@@ -64,7 +71,7 @@ export class SkeinClient extends ClientReads {
     if (isKeyed(options)) return (await this.post('/tasks', task, options)) as Submitted;
     const sent = { ...task, id: task.id ?? uuidv7() };
     try {
-      return (await this.post('/tasks', sent)) as Submitted;
+      return (await this.post('/tasks', sent, options)) as Submitted;
     } catch (error) {
       const existing = existingOf(error);
       if (!isRepeatedConflict(error) || existing?.['same_body'] !== true) throw error;
@@ -81,7 +88,7 @@ export class SkeinClient extends ClientReads {
       return (await this.post('/tasks/batch', tasks, options)) as SubmittedBatch;
     const sent = tasks.map((task) => ({ ...task, id: task.id ?? uuidv7() }));
     try {
-      return (await this.post('/tasks/batch', sent)) as SubmittedBatch;
+      return (await this.post('/tasks/batch', sent, options)) as SubmittedBatch;
     } catch (error) {
       const hasOwnId = tasks.some((task) => task.id === undefined);
       const isWhole = problemOf(error)?.['existing_count'] === sent.length;
@@ -96,9 +103,9 @@ export class SkeinClient extends ClientReads {
    */
   async submitNdjson(
     lines: Iterable<string> | AsyncIterable<string>,
-    options: SubmitOptions & { readonly timeoutMs?: number } = {},
+    options: SubmitOptions = {},
   ): Promise<{ readonly count: number }> {
-    const url = await this.transport.firstReady(this.timeoutMs);
+    const url = await this.transport.firstReady(this.timeoutMs, options.signal);
     let response: Response;
     try {
       response = await fetch(`${url}/tasks/batch`, {
@@ -109,10 +116,10 @@ export class SkeinClient extends ClientReads {
         },
         body: encoded(lines),
         duplex: 'half',
-        signal: AbortSignal.timeout(options.timeoutMs ?? NDJSON_TIMEOUT_MS),
+        signal: withDeadline(options.timeoutMs ?? NDJSON_TIMEOUT_MS, options.signal),
       });
     } catch (error) {
-      throw failureOf(error, url);
+      throw options.signal?.aborted === true ? aborted(options.signal) : failureOf(error, url);
     }
     return (await answerOf(response, url)).body as { count: number };
   }
@@ -126,62 +133,80 @@ export class SkeinClient extends ClientReads {
     }
     const id = workflow.id ?? uuidv7();
     try {
-      return (await this.post('/workflows', { ...workflow, id })) as SubmittedWorkflow;
+      return (await this.post('/workflows', { ...workflow, id }, options)) as SubmittedWorkflow;
     } catch (error) {
       if (!isRepeatedConflict(error) || workflow.id !== undefined) throw error;
-      const { name, status } = await this.getWorkflow(id);
+      const { name, status } = await this.getWorkflow(id, options);
       return { id, name, status, count: workflow.tasks.length };
     }
   }
 
   /** Asks the leader to cancel it; the answer has the status before that is done. */
-  cancelTask(id: string): Promise<Submitted> {
-    return this.change(`/tasks/${encodeURIComponent(id)}/cancel`, ['CANCELLED']);
+  cancelTask(id: string, options: CallOptions = {}): Promise<Submitted> {
+    return this.change(`/tasks/${encodeURIComponent(id)}/cancel`, ['CANCELLED'], options);
   }
 
-  cancelWorkflow(id: string): Promise<Submitted> {
-    return this.change(`/workflows/${encodeURIComponent(id)}/cancel`, ['CANCELLED']);
+  cancelWorkflow(id: string, options: CallOptions = {}): Promise<Submitted> {
+    return this.change(`/workflows/${encodeURIComponent(id)}/cancel`, ['CANCELLED'], options);
   }
 
   /** Asks the leader to run again what did not complete in a workflow. */
-  retryWorkflow(id: string): Promise<Submitted> {
-    return this.change(`/workflows/${encodeURIComponent(id)}/retry`, ['RUNNING']);
+  retryWorkflow(id: string, options: CallOptions = {}): Promise<Submitted> {
+    return this.change(`/workflows/${encodeURIComponent(id)}/retry`, ['RUNNING'], options);
   }
 
   /** Asks the leader to cancel all tasks that a filter names; answers how many those are. */
-  async cancelTasks(filter: BulkFilter): Promise<{ readonly count: number }> {
-    return (await this.post('/tasks/cancel', filter)) as { count: number };
+  async cancelTasks(
+    filter: BulkFilter,
+    options: CallOptions = {},
+  ): Promise<{ readonly count: number }> {
+    return (await this.post('/tasks/cancel', filter, options)) as { count: number };
   }
 
   /** Asks the leader to run again all tasks that a filter names, of those that did not complete. */
-  async retryTasks(filter: BulkFilter): Promise<{ readonly count: number }> {
-    return (await this.post('/tasks/retry', filter)) as { count: number };
+  async retryTasks(
+    filter: BulkFilter,
+    options: CallOptions = {},
+  ): Promise<{ readonly count: number }> {
+    return (await this.post('/tasks/retry', filter, options)) as { count: number };
   }
 
   /** Asks the leader to run again a task that ended as FAILED, CANCELLED or SKIPPED. */
-  retryTask(id: string): Promise<Submitted> {
-    return this.change(`/tasks/${encodeURIComponent(id)}/retry`, ['QUEUED', 'RUNNING']);
+  retryTask(id: string, options: CallOptions = {}): Promise<Submitted> {
+    return this.change(`/tasks/${encodeURIComponent(id)}/retry`, ['QUEUED', 'RUNNING'], options);
   }
 
-  async patchTask(id: string, patch: TaskPatchBody): Promise<TaskBody> {
+  async patchTask(id: string, patch: TaskPatchBody, options: CallOptions = {}): Promise<TaskBody> {
     const path = `/tasks/${encodeURIComponent(id)}`;
-    return (await this.send('PATCH', path, patch)).body as TaskBody;
+    return (await this.send('PATCH', path, patch, options)).body as TaskBody;
   }
 
   /** Pauses, resumes or limits a type, also one that nobody has heard of yet. */
-  async patchType(type: string, patch: TypePatchBody): Promise<TypeBody> {
-    return (await this.send('PATCH', `/types/${encodeURIComponent(type)}`, patch)).body as TypeBody;
+  async patchType(
+    type: string,
+    patch: TypePatchBody,
+    options: CallOptions = {},
+  ): Promise<TypeBody> {
+    const path = `/types/${encodeURIComponent(type)}`;
+    return (await this.send('PATCH', path, patch, options)).body as TypeBody;
   }
 
   /** Stores it, or puts it in the place of another; the same again changes nothing. */
-  async putSchedule(id: string, schedule: NewSchedule): Promise<ScheduleBody> {
-    return (await this.send('PUT', schedulePath(id), schedule)).body as ScheduleBody;
+  async putSchedule(
+    id: string,
+    schedule: NewSchedule,
+    options: CallOptions = {},
+  ): Promise<ScheduleBody> {
+    return (await this.send('PUT', schedulePath(id), schedule, options)).body as ScheduleBody;
   }
 
   /** Its runs stay. Of a schedule that is gone already it is the same answer only in a second try. */
-  async deleteSchedule(id: string): Promise<{ readonly id: string; readonly deleted: boolean }> {
+  async deleteSchedule(
+    id: string,
+    options: CallOptions = {},
+  ): Promise<{ readonly id: string; readonly deleted: boolean }> {
     try {
-      const { body } = await this.send('DELETE', schedulePath(id), undefined);
+      const { body } = await this.send('DELETE', schedulePath(id), undefined, options);
       return body as { id: string; deleted: boolean };
     } catch (error) {
       if (!(error instanceof ClientError) || !error.isRepeated || error.status !== 404) throw error;
@@ -189,16 +214,25 @@ export class SkeinClient extends ClientReads {
     }
   }
 
-  async pauseSchedule(id: string, isPaused: boolean): Promise<ScheduleBody> {
+  async pauseSchedule(
+    id: string,
+    isPaused: boolean,
+    options: CallOptions = {},
+  ): Promise<ScheduleBody> {
     const what = isPaused ? 'pause' : 'resume';
-    return (await this.post(`${schedulePath(id)}/${what}`)) as ScheduleBody;
+    const path = `${schedulePath(id)}/${what}`;
+    return (await this.post(path, undefined, options)) as ScheduleBody;
   }
 
   /** A run at once, for the fire of that time, by default now: so that a second try finds the first. */
-  async runSchedule(id: string, at = new Date().toISOString()): Promise<Submitted> {
+  async runSchedule(
+    id: string,
+    at = new Date().toISOString(),
+    options: CallOptions = {},
+  ): Promise<Submitted> {
     const path = `${schedulePath(id)}/run?at=${encodeURIComponent(at)}`;
     try {
-      return (await this.post(path)) as Submitted;
+      return (await this.post(path, undefined, options)) as Submitted;
     } catch (error) {
       const existing = existingOf(error);
       if (!isRepeatedConflict(error) || existing === undefined) throw error;
@@ -207,9 +241,13 @@ export class SkeinClient extends ClientReads {
   }
 
   /** A conflict after a try without an answer is none, where that try explains what is there now. */
-  private async change(path: string, outcomes: readonly string[]): Promise<Submitted> {
+  private async change(
+    path: string,
+    outcomes: readonly string[],
+    options: CallOptions,
+  ): Promise<Submitted> {
     try {
-      return (await this.post(path)) as Submitted;
+      return (await this.post(path, undefined, options)) as Submitted;
     } catch (error) {
       const existing = existingOf(error);
       if (!isRepeatedConflict(error) || existing === undefined) throw error;
@@ -218,7 +256,7 @@ export class SkeinClient extends ClientReads {
     }
   }
 
-  private async post(path: string, body?: unknown, options?: SubmitOptions): Promise<unknown> {
+  private async post(path: string, body: unknown, options: SubmitOptions): Promise<unknown> {
     return (await this.send('POST', path, body, options)).body;
   }
 
@@ -226,11 +264,10 @@ export class SkeinClient extends ClientReads {
     method: Call['method'],
     path: string,
     body: unknown,
-    { idempotencyKey }: SubmitOptions = {},
+    options: SubmitOptions,
   ): Promise<Answer> {
-    const deadlineMs = this.timeoutMs;
-    const key = idempotencyKey === undefined ? {} : { idempotencyKey };
-    const call: Call = { method, path, deadlineMs, ...key };
+    const key = isKeyed(options) ? { idempotencyKey: options.idempotencyKey } : {};
+    const call: Call = { method, path, ...this.bounds(options), ...key };
     if (body === undefined) return this.transport.send(call);
     const contentType = 'application/json';
     return this.transport.send({ ...call, contentType, body: JSON.stringify(body) });

@@ -1,5 +1,5 @@
 import type { LogLineBody, LogOptions } from './bodies.ts';
-import { ClientError, refusalOf } from './client-error.ts';
+import { aborted, ClientError, refusalOf } from './client-error.ts';
 import { failureOf, type Transport } from './transport.ts';
 
 const CONNECT_MS = 30_000;
@@ -19,10 +19,10 @@ export async function* readLogs(
   const path = `/tasks/${encodeURIComponent(id)}/logs?${query.toString()}`;
   let seen = 0;
   for (;;) {
-    const url = await transport.firstReady(CONNECT_MS);
+    const url = await transport.firstReady(CONNECT_MS, options.signal);
     let place = 0;
     try {
-      for await (const line of linesOf(await open(url, path))) {
+      for await (const line of linesOf(await open(url, path, options.signal))) {
         place += 1;
         if (place <= seen) continue;
         seen = place;
@@ -30,6 +30,7 @@ export async function* readLogs(
       }
       return;
     } catch (error) {
+      if (options.signal?.aborted === true) throw aborted(options.signal);
       if (!(error instanceof BrokenOff)) throw error;
     }
   }
@@ -38,10 +39,17 @@ export async function* readLogs(
 /** The connection ended before the answer did. */
 class BrokenOff extends Error {}
 
-async function open(url: string, path: string): Promise<ReadableStream<Uint8Array> | null> {
+async function open(
+  url: string,
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<ReadableStream<Uint8Array> | null> {
   let response: Response;
   try {
-    response = await fetch(url + path, { headers: { accept: 'application/x-ndjson' } });
+    response = await fetch(url + path, {
+      headers: { accept: 'application/x-ndjson' },
+      ...(signal === undefined ? {} : { signal }),
+    });
   } catch (thrown) {
     const error = failureOf(thrown, url);
     throw error.isTransient ? new BrokenOff('', { cause: error }) : error;

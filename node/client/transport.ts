@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
-import { ClientError, isBusy, refusalOf } from './client-error.ts';
+import { aborted, ClientError, isBusy, refusalOf, tooLate } from './client-error.ts';
 
 /**
  * One request, sent to one node after the other until one of them answers. It may be carried out more
@@ -15,6 +15,9 @@ export interface Call {
   readonly body?: string;
   /** Milliseconds for all tries together. */
   readonly deadlineMs: number;
+  /** Of it, what a node was asked to wait before it answers. */
+  readonly holdMs?: number;
+  readonly signal?: AbortSignal;
 }
 
 export interface Answer {
@@ -33,7 +36,7 @@ const ROUNDS_MAX = 3;
 const ROUND_PAUSE_MS = 250;
 
 export class Transport {
-  private readonly urls: readonly string[];
+  readonly urls: readonly string[];
   private readonly clock: Clock;
   /** The place of the node that answered last: the next call begins there. */
   private preferred = 0;
@@ -52,17 +55,23 @@ export class Transport {
       const answer = await this.maybeRound(call, endMs, attempt);
       if (answer !== undefined) return answer;
       const { last } = attempt;
-      if (last === undefined) throw this.tooLate(call);
+      if (last === undefined) throw this.late(call);
       const leftMs = endMs - this.clock.monotonicMs();
       const pauseMs = ROUND_PAUSE_MS * round;
       if (!isBusy(last.status) || round === ROUNDS_MAX || leftMs <= pauseMs) throw last;
-      await this.clock.sleep(pauseMs);
+      await this.clock.sleep(pauseMs, call.signal).catch(() => {
+        throw aborted(call.signal);
+      });
     }
   }
 
   /** The first node that answers at all, for a body that can be sent only once. */
-  async firstReady(timeoutMs: number): Promise<string> {
-    await this.send({ method: 'GET', path: '/readyz', deadlineMs: timeoutMs });
+  async firstReady(timeoutMs: number, signal?: AbortSignal): Promise<string> {
+    const path = '/readyz';
+    await this.send({
+      ...{ method: 'GET', path, deadlineMs: timeoutMs },
+      ...(signal === undefined ? {} : { signal }),
+    });
     return this.urlAt(this.preferred);
   }
 
@@ -78,7 +87,8 @@ export class Transport {
       if (leftMs <= 0) break;
       const place = (first + offset) % count;
       // A node that swallows requests must not use up the time of those after it.
-      const tryMs = leftMs / (count - offset);
+      const { holdMs = 0 } = call;
+      const tryMs = Math.min(leftMs, holdMs + Math.max(0, leftMs - holdMs) / (count - offset));
       const outcome = await this.tryOne(call, this.urlAt(place), tryMs, attempt.isRepeated);
       if (!(outcome instanceof ClientError)) {
         this.preferred = place;
@@ -109,22 +119,27 @@ export class Transport {
           ...(call.idempotencyKey === undefined ? {} : { 'idempotency-key': call.idempotencyKey }),
         },
         ...(call.body === undefined ? {} : { body: call.body }),
-        signal: AbortSignal.timeout(Math.ceil(tryMs)),
+        signal: withDeadline(tryMs, call.signal),
       });
       return await answerOf(response, url, isRepeated);
     } catch (thrown) {
+      if (call.signal?.aborted === true) throw aborted(call.signal);
       return thrown instanceof ClientError ? thrown : failureOf(thrown, url);
     }
   }
 
-  private tooLate(call: Call): ClientError {
-    const what = `no answer within ${String(call.deadlineMs)} ms from ${this.urls.join(', ')}`;
-    return new ClientError('deadline', what);
+  private late({ deadlineMs }: Call): ClientError {
+    return tooLate(`no answer from ${this.urls.join(', ')}`, deadlineMs);
   }
 
   private urlAt(place: number): string {
     return this.urls[place] ?? '';
   }
+}
+
+export function withDeadline(ms: number, signal: AbortSignal | undefined): AbortSignal {
+  const deadline = AbortSignal.timeout(Math.ceil(ms));
+  return signal === undefined ? deadline : AbortSignal.any([deadline, signal]);
 }
 
 interface Attempt {

@@ -36,12 +36,9 @@ export async function submitRecorded(
   await client.submitWorkflow({ ...workflowOfWfFormat(recorded, { timeScale }), id });
 }
 
-/** Polls until the workflow has ended; the nodes that answer may change meanwhile. */
+/** The nodes that answer may change meanwhile. */
 export async function untilWorkflowEnds(client: SkeinClient, id: string): Promise<string> {
-  return until(async () => {
-    const { status } = await client.getWorkflow(id);
-    return status === 'RUNNING' ? undefined : status;
-  }, `the end of ${id}`);
+  return (await client.waitForWorkflow(id, { timeoutMs: PATIENCE_MS })).status;
 }
 
 export async function until<T>(look: () => Promise<T | undefined>, what: string): Promise<T> {

@@ -35,7 +35,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   'grpc-health-check': ['rpc'],
   croner: ['calendar'],
   express: ['api'],
-  ws: ['api'],
+  ws: ['api', 'client'],
   winston: ['observe'],
   'prom-client': ['observe'],
   commander: ['cli'],

@@ -27,6 +27,9 @@ const counts = z.object({
 const labels = z.record(z.string(), z.string());
 const anyJson = z.unknown();
 const taskError = z
+  .object({ code: z.string(), message: z.string(), retryable: z.boolean() })
+  .nullable();
+const attemptError = z
   .object({ code: z.string(), message: z.string(), retryable: z.boolean().optional() })
   .nullable();
 
@@ -90,7 +93,7 @@ export const attempt = z.object({
   node: z.string().nullable(),
   started_at: time.nullable(),
   finished_at: time.nullable(),
-  error: taskError,
+  error: attemptError,
 });
 
 export const logLine = z.object({
