@@ -281,9 +281,12 @@ export function parseConfig(source: ConfigSource): Config {
   }
   const { leaseMs, timings: profile, handlers, retentionDays, retentionGb, ...given } = parsed.data;
   const timings = timingsOf(profile, leaseMs);
-  faults.push(
-    ...faultsOf(timings).map((fault) => `${origins.get('leaseMs') ?? profile}: ${fault}`),
-  );
+  if (faultsOf(timings).length > 0) {
+    const least = String(leastLeaseMs(profile));
+    faults.push(
+      `${origins.get('leaseMs') ?? '--lease-ms'}: must be at least ${least} (${profile})`,
+    );
+  }
   if (faults.length > 0) throw new ConfigError(faults);
   const isTerminal = source.isTerminal ?? process.stdout.isTTY;
   return {
@@ -335,6 +338,17 @@ function timingsOf(profile: 'lan' | 'wan', leaseMs: number | undefined): Timings
   if (leaseMs === undefined) return timings;
   const [abortMs, killMs] = [Math.floor(leaseMs * 0.7), Math.floor(leaseMs * 0.9)];
   return { ...timings, leaseMs, abortMs, killMs };
+}
+
+/** The shortest lease that leaves the time for an election and for the end of what ran under it. */
+function leastLeaseMs(profile: 'lan' | 'wan'): number {
+  let [unsafe, safe] = [0, 3_600_000];
+  while (safe - unsafe > 1) {
+    const ms = Math.floor((unsafe + safe) / 2);
+    if (faultsOf(timingsOf(profile, ms)).length > 0) unsafe = ms;
+    else safe = ms;
+  }
+  return safe;
 }
 
 function defaultName(): string {

@@ -92,9 +92,10 @@ describe('parseConfig', () => {
 
   it('refuses timings under which two nodes could run one task', () => {
     expect(faultsFor({ SKEIN_LEASE_MS: '2000' }, {})).to.deep.equal([
-      'SKEIN_LEASE_MS: abortMs + killGraceMs must not exceed killMs',
-      'SKEIN_LEASE_MS: abortMs must be at least 3 × renewMs',
-      'SKEIN_LEASE_MS: leaseMs must be at least 4 × (lockIdleMs + campaignMaxMs)',
+      'SKEIN_LEASE_MS: must be at least 5000 (lan)',
+    ]);
+    expect(faultsFor({}, { timings: 'wan', leaseMs: '19999' })).to.deep.equal([
+      '--lease-ms: must be at least 20000 (wan)',
     ]);
   });
 

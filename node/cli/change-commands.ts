@@ -65,7 +65,9 @@ export function addChangeCommands(program: Command, deps: CliDeps): void {
         throw new InputError(`${change.name}: either an id or flags that name tasks, not both`);
       }
       if (id !== undefined) await changeOne(context, change, id);
-      else if (hasFlags && !isDryAlone(filter)) await changeMany(context, change, filter);
+      else if (filter.all === true && Object.keys(filter).some((key) => !ALL_BESIDE.has(key))) {
+        throw new InputError(`${change.name}: either --all or flags that name tasks, not both`);
+      } else if (hasFlags && !isDryAlone(filter)) await changeMany(context, change, filter);
       else {
         throw new InputError(
           `${change.name}: an id is needed, or --type, --tag, --workflow, --status or --all`,
@@ -105,6 +107,9 @@ function filterOf({ type, tag, workflow, status, all, dryRun }: ChangeFlags): Bu
     ...(dryRun === true ? { dry_run: true } : {}),
   };
 }
+
+/** What may stand beside `all`. */
+const ALL_BESIDE = new Set(['all', 'dry_run']);
 
 function isDryAlone(filter: BulkFilter): boolean {
   return filter.dry_run === true && Object.keys(filter).length === 1;

@@ -36,6 +36,7 @@ describe('the command line', () => {
       ['an unknown flag', ['list', '--frob'], "skein: unknown option '--frob'"],
       ['a missing argument', ['get'], "skein: missing required argument 'id'"],
       ['a limit that is none', ['list', '--limit', '0'], 'whole number above 0'],
+      ['all, and yet some', ['cancel', '--all', '--type', 'a'], 'cancel: either --all or flags'],
       ['a status that is none', ['list', '--status', 'DONE'], 'QUEUED, RUNNING, COMPLETED'],
       ['a time that is none', ['get', 'x', '--wait', 'soon'], 'such as 500ms, 30s or 2m'],
       [
