@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import ts from 'typescript';
 import type { NewWorkflow } from '../../node/client/bodies.ts';
@@ -37,6 +38,16 @@ describe('the page about handlers', function () {
       expect(await untilWorkflowEnds(client, 'shown')).to.equal('COMPLETED');
       const { result } = await client.getTask('shown/page');
       expect(result).to.deep.equal(json('result', 'of', 'page'));
+      const pictures = path.join(folder.path, 'pictures');
+      await mkdir(pictures);
+      for (const name of ['goose', 'skein', 'wing']) await writeFile(path.join(pictures, name), '');
+      await client.submitTask({ id: 'album', type: 'album', payload: { folder: pictures } });
+      const album = await client.getTask('album', { waitMs: PATIENCE_MS / 2 });
+      expect(album.result).to.deep.equal({ page: 'album/page' });
+      const page = await client.getTask('album/page', { waitMs: PATIENCE_MS / 2 });
+      expect(Object.values((page.result as { files: object }).files)).to.have.deep.members(
+        ['goose', 'skein', 'wing'].map((name) => ({ file: `${name}-64.png` })),
+      );
     } finally {
       await cluster.stop();
       await folder.remove();
@@ -46,7 +57,7 @@ describe('the page about handlers', function () {
   it('shows TypeScript that a strict compiler takes, with the types of `skein`', async () => {
     const folder = await handlersFolder(MODULES);
     const program = ts.createProgram({
-      rootNames: [path.join(folder.path, 'thumbnail.ts')],
+      rootNames: ['thumbnail.ts', 'album.ts'].map((name) => path.join(folder.path, name)),
       options: {
         ...{ strict: true, noEmit: true, skipLibCheck: true, exactOptionalPropertyTypes: true },
         target: ts.ScriptTarget.ES2023,
