@@ -6,11 +6,14 @@ import type { RetentionPolicy } from './core/retention.ts';
 import { LAN, WAN, faultsOf } from './core/timings.ts';
 import type { Timings } from './core/timings.ts';
 import { faultsOfAllowList } from './handlers/address-guard.ts';
+import { exposureOf, faultsOfExposure } from './exposure.ts';
+import type { Exposure, ExposureGiven } from './exposure.ts';
+import { SETTINGS } from './settings.ts';
 
 /**
  * The settings of a node: one validated object out of defaults < environment < flags. Every fault is
  * named at once, each by the flag or the variable it came from; the command line prints them and
- * exits with 2. `SETTINGS` below is the one list: help, README and parser are made of it.
+ * exits with 2. `SETTINGS` in settings.ts is the one list of them.
  */
 export interface Config {
   /** null: the embedded PostgreSQL in `dataDir`. */
@@ -20,6 +23,7 @@ export interface Config {
   readonly httpHost: string;
   /** 0: any free port. */
   readonly httpPort: number;
+  readonly exposure: Exposure;
   readonly grpcHost: string;
   /** 0: any free port. */
   readonly grpcPort: number;
@@ -45,19 +49,6 @@ export interface Config {
   readonly retention: RetentionPolicy;
 }
 
-/** One line of `skein node --help` and of the table in the README. */
-export interface Setting {
-  readonly key: string;
-  readonly flag: string;
-  /** What stands for the value in the help; empty for a switch. */
-  readonly argument: string;
-  /** Later names lose against earlier ones. */
-  readonly env: readonly string[];
-  /** As text, for people. */
-  readonly default: string;
-  readonly what: string;
-}
-
 export class ConfigError extends Error {
   readonly faults: readonly string[];
   constructor(faults: readonly string[]) {
@@ -66,93 +57,6 @@ export class ConfigError extends Error {
     this.faults = faults;
   }
 }
-
-function setting(
-  key: string,
-  flag: string,
-  argument: string,
-  byDefault: string,
-  what: string,
-  ...moreEnv: readonly string[]
-): Setting {
-  const env = `SKEIN_${flag.slice(2).replaceAll('-', '_').toUpperCase()}`;
-  return { key, flag, argument, env: [env, ...moreEnv], default: byDefault, what };
-}
-
-export const SETTINGS: readonly Setting[] = [
-  setting(
-    'databaseUrl',
-    '--database-url',
-    'URL',
-    'the embedded one',
-    'PostgreSQL 16 or newer, postgres://user:password@host:port/database',
-    'DATABASE_URL',
-  ),
-  setting('dataDir', '--data-dir', 'DIR', '.skein', 'where the embedded PostgreSQL keeps its data'),
-  setting('name', '--name', 'NAME', '<host>-<pid>', 'the name of this node, unique in the cluster'),
-  setting('httpHost', '--http-host', 'HOST', '127.0.0.1', 'address on which REST is served'),
-  setting('httpPort', '--http-port', 'PORT', '0', 'its port; 0 for any free one'),
-  setting('grpcHost', '--grpc-host', 'HOST', '127.0.0.1', 'address on which peers are served'),
-  setting('grpcPort', '--grpc-port', 'PORT', '0', 'its port; 0 for any free one'),
-  setting(
-    'advertiseHttpUrl',
-    '--advertise-http-url',
-    'URL',
-    'http://<host>:<port>',
-    'how clients reach this node, where that differs',
-  ),
-  setting(
-    'advertiseGrpcAddress',
-    '--advertise-grpc-address',
-    'HOST:PORT',
-    '<host>:<port>',
-    'how other nodes reach this one, where that differs',
-  ),
-  setting('slots', '--slots', 'N', '3', 'tasks that may run here at the same time'),
-  setting('simulate', '--simulate', '', 'off', 'let types without a handler sleep duration_ms'),
-  setting(
-    'httpAllow',
-    '--http-allow',
-    'LIST',
-    'none',
-    'hosts, addresses and CIDR ranges inside that http tasks may reach, with commas',
-  ),
-  setting('allowShell', '--allow-shell', '', 'off', 'run shell tasks: any command, as this user'),
-  setting(
-    'labels',
-    '--labels',
-    'KEY=VALUE,…',
-    'none',
-    'what this node has; a task that asks for labels runs where they all are',
-  ),
-  setting('handlers', '--handlers', 'DIR', 'none', 'a folder of handlers, one module a type'),
-  setting(
-    'handlerMemoryMb',
-    '--handler-memory-mb',
-    'MB',
-    '512',
-    'memory of each handler that runs: beyond it, its task fails',
-  ),
-  setting('logLevel', '--log-level', 'LEVEL', 'info', 'error, warn, info or debug'),
-  setting('logFormat', '--log-format', 'FORMAT', 'pretty on a terminal, else json', 'pretty, json'),
-  setting('timings', '--timings', 'PROFILE', 'lan', 'lan, or wan (all four times longer)'),
-  setting('leaseMs', '--lease-ms', 'MS', '10000', 'lease of a node; wan: 40000'),
-  setting(
-    'retentionDays',
-    '--retention-days',
-    'DAYS',
-    '7',
-    'what ended longer ago is removed; 0 keeps it; the same on every node',
-  ),
-  setting(
-    'retentionGb',
-    '--retention-gb',
-    'GB',
-    '0',
-    'above so much history the oldest is removed; 0 for no limit',
-  ),
-  setting('drainMs', '--drain-ms', 'MS', '25000', 'a shut-down waits so long for running tasks'),
-];
 
 /** A whole number, as a number or as digits. */
 const whole = (min: number, max: number) =>
@@ -199,6 +103,14 @@ const allowList = z
       context.addIssue({ code: 'custom', message: `${one} is no host, address or CIDR range` });
     }
   });
+/** Names and addresses as a `Host` header has them, without a port. */
+const hostList = z
+  .string()
+  .transform((list) => list.split(',').map((one) => one.trim().toLowerCase()))
+  .transform((list) => list.filter((one) => one !== ''))
+  .refine((list) => list.every((one) => /^[\w.-]+$|^\[?[0-9a-f:.]+\]?$/.test(one)), {
+    error: 'must be names or addresses with commas, without ports',
+  });
 /** `gpu=a100,ssd`: a key without a value is true. */
 const labels = z
   .string()
@@ -237,6 +149,13 @@ const SCHEMA = z.object({
     .optional(),
   httpHost: host.default('127.0.0.1'),
   httpPort: whole(0, PORT_MAX).default(0),
+  tlsCert: z.string().min(1).optional(),
+  tlsKey: z.string().min(1).optional(),
+  behindTlsProxy: onOff.default(false),
+  insecure: onOff.default(false),
+  requireKeys: onOff.default(false),
+  allowedHosts: hostList.default([]),
+  rateLimit: whole(0, 1_000_000).default(500),
   grpcHost: host.default('127.0.0.1'),
   grpcPort: whole(0, PORT_MAX).default(0),
   advertiseHttpUrl: z.url({ protocol: /^https?$/ }).optional(),
@@ -279,7 +198,13 @@ export function parseConfig(source: ConfigSource): Config {
     }
     throw new ConfigError(faults);
   }
-  const { leaseMs, timings: profile, handlers, retentionDays, retentionGb, ...given } = parsed.data;
+  const { leaseMs, timings: profile, handlers, ...rest } = parsed.data;
+  const { tlsCert, tlsKey, behindTlsProxy, insecure, requireKeys, ...more } = rest;
+  const { allowedHosts, rateLimit, retentionDays, retentionGb, ...given } = more;
+  const reached: ExposureGiven = {
+    ...{ httpHost: given.httpHost, tlsCert, tlsKey, behindTlsProxy },
+    ...{ insecure, requireKeys, allowedHosts, rateLimit },
+  };
   const timings = timingsOf(profile, leaseMs);
   if (faultsOf(timings).length > 0) {
     const least = String(leastLeaseMs(profile));
@@ -287,10 +212,12 @@ export function parseConfig(source: ConfigSource): Config {
       `${origins.get('leaseMs') ?? '--lease-ms'}: must be at least ${least} (${profile})`,
     );
   }
+  faults.push(...faultsOfExposure(reached));
   if (faults.length > 0) throw new ConfigError(faults);
   const isTerminal = source.isTerminal ?? process.stdout.isTTY;
   return {
     ...given,
+    exposure: exposureOf(reached),
     databaseUrl: given.databaseUrl ?? null,
     dataDir: path.resolve(given.dataDir ?? '.skein'),
     handlersDir: handlers === undefined ? null : path.resolve(handlers),
@@ -371,10 +298,11 @@ export function advertisedBy(
   config: Config,
   listening: Listening,
 ): { readonly httpUrl: string; readonly grpcAddress: string } {
+  const scheme = config.exposure.tls === null ? 'http' : 'https';
   const http = reachable(config.httpHost);
   const grpc = reachable(config.grpcHost);
   return {
-    httpUrl: config.advertiseHttpUrl ?? `http://${http}:${String(listening.httpPort)}`,
+    httpUrl: config.advertiseHttpUrl ?? `${scheme}://${http}:${String(listening.httpPort)}`,
     grpcAddress: config.advertiseGrpcAddress ?? `${grpc}:${String(listening.grpcPort)}`,
   };
 }

@@ -1,7 +1,7 @@
 import { runCli } from './cli/program.ts';
 import { SkeinClient } from './client/client.ts';
 import { systemClock } from './base/clock.ts';
-import { SETTINGS } from './config.ts';
+import { SETTINGS } from './settings.ts';
 import { VERSION } from './version.ts';
 
 /**
@@ -34,7 +34,11 @@ async function main(): Promise<void> {
     stderr: process.stderr,
     clock: systemClock,
     settings: SETTINGS,
-    createClient: (urls) => new SkeinClient({ urls }),
+    createClient: (urls, as) => new SkeinClient({ urls, ...as }),
+    openKeys: async (from) => {
+      const { openKeys } = await import('./direct-keys.ts');
+      return openKeys(from);
+    },
     runNode: async (flags) => {
       used.node = true;
       const { runNode } = await import('./run-node.ts');

@@ -2,11 +2,13 @@ import { fileURLToPath } from 'node:url';
 import { scheduleRendering } from './api/schedule-body.ts';
 import type { LeaderPort } from './api/ports.ts';
 import { ApiServer } from './api/server.ts';
+import type { ApiDeps } from './api/server.ts';
 import { Spawner } from './api/spawner.ts';
 import { systemClock, systemRng } from './base/clock.ts';
 import { toError } from './base/errors.ts';
 import { advertisedBy, databaseHomeOf, type Config } from './config.ts';
 import type { Handler } from './core/handler.ts';
+import { hostNamesOf } from './exposure.ts';
 import { Feed } from './feed.ts';
 import { builtInsOf } from './handlers/built-in.ts';
 import { Lives } from './lives.ts';
@@ -18,6 +20,7 @@ import { ClusterReader } from './store/cluster-reader.ts';
 import { TypeControl } from './store/type-control.ts';
 import { Database } from './store/database.ts';
 import { openEmbeddedPostgres, type EmbeddedPostgres } from './store/embedded-postgres.ts';
+import { KeyStore } from './store/key-store.ts';
 import { LogReader } from './store/log-reader.ts';
 import { LockSessions } from './store/lock-session.ts';
 import { migrate } from './store/migrate.ts';
@@ -162,6 +165,12 @@ class Node implements RunningNode {
       rng: systemRng,
       servers: this.primary,
     });
+    if (config.exposure.isInsecure) {
+      log.warn('Other machines may do everything here: REST is served without TLS and keys.', {
+        http_host: config.httpHost,
+      });
+    }
+    await this.refuseWithoutKeys(this.database);
     this.peers = new PeerServer({
       host: config.grpcHost,
       port: config.grpcPort,
@@ -258,6 +267,15 @@ class Node implements RunningNode {
     await sessions.prove();
   }
 
+  /** A node that asks for keys where nobody ever made one would answer nobody. */
+  private async refuseWithoutKeys(database: Database): Promise<void> {
+    if (!this.config.exposure.needsKeys || (await new KeyStore(database).hasAny())) return;
+    throw new Error(
+      'this node asks for keys, and there is none yet: make the first one by ' +
+        'skein keys create --role admin --database-url URL',
+    );
+  }
+
   private createApi(database: Database, submissions: Submissions): ApiServer {
     return new ApiServer({
       clock: systemClock,
@@ -278,10 +296,18 @@ class Node implements RunningNode {
       cluster: new ClusterReader({ session: database, clock: systemClock }),
       attention: new AttentionReader({ session: database, clock: systemClock }),
       types: new TypeControl(database),
+      keys: new KeyStore(database),
+      ...this.guards(),
       pageDir: PAGE_DIR,
       docsDir: DOCS_DIR,
       version: VERSION,
     });
+  }
+
+  private guards(): Pick<ApiDeps, 'door' | 'tls'> {
+    const { httpHost, advertiseHttpUrl, exposure } = this.config;
+    const hostNames = hostNamesOf(httpHost, advertiseHttpUrl, exposure);
+    return { door: { ...exposure, hostNames }, tls: exposure.tls };
   }
 
   private readiness(): { readonly ready: boolean; readonly reasons: readonly string[] } {

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import path from 'node:path';
-import { ConfigError, SETTINGS, advertisedBy, parseConfig } from '../node/config.ts';
+import { ConfigError, advertisedBy, parseConfig } from '../node/config.ts';
 import { LAN, WAN } from '../node/core/timings.ts';
+import { SETTINGS } from '../node/settings.ts';
 
 function faultsFor(env: Record<string, string>, flags: Record<string, unknown>): readonly string[] {
   try {
@@ -82,6 +83,32 @@ describe('parseConfig', () => {
     expect(timings).to.deep.equal({ ...LAN, leaseMs: 5000, abortMs: 3500, killMs: 4500 });
   });
 
+  // Seen to fail without the check: the node would have served everybody.
+  it('refuses to be reached from other machines without TLS, and says how', () => {
+    for (const httpHost of ['0.0.0.0', '::', '10.1.2.3', 'skein.example']) {
+      const [fault] = faultsFor({}, { httpHost });
+      expect(fault, httpHost).to.match(
+        /^--http-host: .*--tls-cert.*--behind-tls-proxy.*keys create/,
+      );
+    }
+    expect(faultsFor({ SKEIN_HTTP_HOST: '0.0.0.0' }, { tlsCert: 'c.pem' })).to.deep.equal([
+      '--tls-cert and --tls-key: the one needs the other',
+    ]);
+  });
+
+  it('asks for keys wherever another machine or a proxy may call, and not on loopback', () => {
+    const needs = (flags: Record<string, unknown>): boolean =>
+      parseConfig({ env: {}, flags }).exposure.needsKeys;
+    for (const httpHost of ['127.0.0.1', '127.0.0.2', '::1', 'localhost']) {
+      expect(needs({ httpHost }), httpHost).to.equal(false);
+    }
+    const tls = { tlsCert: 'c.pem', tlsKey: 'k.pem' };
+    expect(needs({ httpHost: '0.0.0.0', ...tls })).to.equal(true);
+    expect(needs({ behindTlsProxy: true })).to.equal(true);
+    expect(needs({ requireKeys: true })).to.equal(true);
+    expect(needs({ httpHost: '0.0.0.0', insecure: true })).to.equal(false);
+  });
+
   it('refuses labels that are none, and a key that is named twice', () => {
     const [fault] = faultsFor({ SKEIN_LABELS: 'gpu=a b' }, {});
     expect(fault).to.match(/^SKEIN_LABELS: must be KEY=VALUE/);
@@ -118,6 +145,13 @@ describe('parseConfig', () => {
       advertiseHttpUrl: 'https://a.example/',
       advertiseGrpcAddress: 'a.example:3',
       slots: '4',
+      tlsCert: '/c.pem',
+      tlsKey: '/k.pem',
+      behindTlsProxy: 'off',
+      insecure: 'off',
+      requireKeys: 'on',
+      allowedHosts: 'Skein.example, 10.0.0.7',
+      rateLimit: '100',
       simulate: 'on',
       httpAllow: '10.0.0.0/8, ::1,inner.example',
       allowShell: 'yes',
@@ -142,6 +176,11 @@ describe('parseConfig', () => {
       httpAllow: ['10.0.0.0/8', '::1', 'inner.example'],
       labels: ['gpu=a100', 'ssd=true', 'zone=eu'],
       ...{ handlersDir: path.resolve('mine'), handlerMemoryMb: 64 },
+      exposure: {
+        ...{ tls: { certFile: '/c.pem', keyFile: '/k.pem' }, needsKeys: true },
+        ...{ isBehindProxy: false, isInsecure: false, rateLimit: 100 },
+        allowedHosts: ['skein.example', '10.0.0.7'],
+      },
       timings: { ...WAN, leaseMs: 50_000, abortMs: 35_000, killMs: 45_000 },
     });
   });
@@ -159,7 +198,10 @@ describe('advertisedBy', () => {
   });
 
   it('never tells an address that means everywhere', () => {
-    const config = parseConfig({ env: {}, flags: { httpHost: '0.0.0.0', grpcHost: '::' } });
+    const config = parseConfig({
+      env: {},
+      flags: { httpHost: '0.0.0.0', grpcHost: '::', behindTlsProxy: true },
+    });
     const { httpUrl, grpcAddress } = advertisedBy(config, listening);
     expect(httpUrl).not.to.include('0.0.0.0');
     expect(grpcAddress).not.to.include('::');

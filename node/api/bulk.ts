@@ -17,8 +17,18 @@ export interface BulkDeps {
 
 export function bulkEndpoints(deps: BulkDeps): readonly Endpoint[] {
   return [
-    { method: 'POST', path: '/tasks/cancel', handle: (request) => ask(deps, 'cancel', request) },
-    { method: 'POST', path: '/tasks/retry', handle: (request) => ask(deps, 'retry', request) },
+    {
+      method: 'POST',
+      role: 'operate',
+      path: '/tasks/cancel',
+      handle: (request) => ask(deps, 'cancel', request),
+    },
+    {
+      method: 'POST',
+      role: 'operate',
+      path: '/tasks/retry',
+      handle: (request) => ask(deps, 'retry', request),
+    },
   ];
 }
 

@@ -18,24 +18,35 @@ export function clusterEndpoints(deps: ClusterDeps): readonly Endpoint[] {
   return [
     {
       method: 'GET',
+      role: 'read',
       path: '/cluster',
       handle: async () => json(200, clusterBody(await cluster.cluster())),
     },
     {
       method: 'GET',
+      role: 'read',
       path: '/nodes',
       handle: async () => json(200, (await cluster.nodes()).map(nodeBody)),
     },
-    { method: 'GET', path: '/nodes/:name', handle: (request) => getNode(deps, request) },
     {
       method: 'GET',
+      role: 'read',
+      path: '/nodes/:name',
+      handle: (request) => getNode(deps, request),
+    },
+    {
+      method: 'GET',
+      role: 'read',
       path: '/events',
+      isForAll: true,
       query: 'own',
       handle: (request) => listEvents(deps, request),
     },
     {
       method: 'GET',
+      role: 'read',
       path: '/metrics',
+      isForAll: true,
       query: 'any',
       handle: async () => {
         const { contentType, body } = await metrics.render();
@@ -45,12 +56,14 @@ export function clusterEndpoints(deps: ClusterDeps): readonly Endpoint[] {
     // The process lives and its event loop turns: nothing else is asked.
     {
       method: 'GET',
+      role: 'open',
       path: '/healthz',
       query: 'any',
       handle: () => Promise.resolve(json(200, { status: 'ok' })),
     },
     {
       method: 'GET',
+      role: 'open',
       path: '/readyz',
       query: 'any',
       handle: () => {
@@ -60,6 +73,7 @@ export function clusterEndpoints(deps: ClusterDeps): readonly Endpoint[] {
     },
     {
       method: 'GET',
+      role: 'open',
       path: '/leader',
       query: 'any',
       handle: () => {

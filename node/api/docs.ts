@@ -35,6 +35,7 @@ export function docsEndpoints({ routes, version, docsDir }: DocsDeps): readonly 
   let document: { readonly text: string; readonly packed: Buffer } | undefined;
   const openApi: Endpoint = {
     method: 'GET',
+    role: 'open',
     path: '/openapi.json',
     handle: ({ message }) => {
       document ??= packed(JSON.stringify(openApiOf(routes(), version)));
@@ -63,9 +64,16 @@ export function docsEndpoints({ routes, version, docsDir }: DocsDeps): readonly 
     Promise.resolve(fileAnswer(files, name, request, headers));
   return [
     openApi,
-    { method: 'GET', path: '/docs', query: 'any', handle: (request) => file(request, INDEX) },
     {
       method: 'GET',
+      role: 'open',
+      path: '/docs',
+      query: 'any',
+      handle: (request) => file(request, INDEX),
+    },
+    {
+      method: 'GET',
+      role: 'open',
       path: '/docs/:file',
       handle: async (request) => file(request, request.params['file'] ?? ''),
     },

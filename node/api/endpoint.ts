@@ -1,4 +1,6 @@
 import type { IncomingMessage } from 'node:http';
+import { ROLES } from '../core/access.ts';
+import type { Caller, Needed } from '../core/access.ts';
 
 /**
  * One call of the contract as a value: what it answers to, and what it does. Reading the body,
@@ -8,6 +10,10 @@ export interface Endpoint {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** With parameters in express's way: `/tasks/:id`. */
   readonly path: string;
+  /** Who may call it; a server with an endpoint that says nothing does not start. */
+  readonly role: Needed;
+  /** It shows or changes what all namespaces share: a key of a single one is refused. */
+  readonly isForAll?: true;
   /** `own`: the call judges its query itself · `any`: monitors may add to it what they like; else none. */
   readonly query?: 'own' | 'any';
   /** The call says all by its path: a body, unless empty or `{}`, is a mistake. */
@@ -20,6 +26,7 @@ export interface ApiRequest {
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   readonly message: IncomingMessage;
+  readonly caller: Caller;
   /** Aborted when the client is gone or the server stops. */
   readonly signal: AbortSignal;
 }
@@ -41,4 +48,15 @@ export function json(
   headers: Readonly<Record<string, string>> = {},
 ): ApiResponse {
   return { status, headers, text: JSON.stringify(body) };
+}
+
+const NEEDED: ReadonlySet<unknown> = new Set<Needed>([...ROLES, 'open']);
+
+/** Throws for a call that does not say who may make it: its type says so only to those who ask it. */
+export function assertRoles(
+  endpoints: readonly Pick<Endpoint, 'method' | 'path' | 'role'>[],
+): void {
+  for (const { method, path, role } of endpoints) {
+    if (!NEEDED.has(role)) throw new Error(`${method} ${path} does not say who may call it`);
+  }
 }

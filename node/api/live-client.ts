@@ -1,5 +1,7 @@
 import type { WebSocket } from 'ws';
+import type { Caller } from '../core/access.ts';
 import type { LiveTopic } from './live-topic.ts';
+import { toAppError } from './problem.ts';
 
 /**
  * One client of `/ws`: what it watches, and how far it knows it. Nothing is queued for it: each turn
@@ -25,14 +27,34 @@ export class LiveClient {
   readonly subscriptions = new Map<string, Subscription>();
   readonly #socket: WebSocket;
   readonly #epoch: string;
+  readonly caller: Caller;
+  readonly #admit: () => Promise<Caller>;
   /** Set by a ping that was not answered yet. */
   isUnanswered = false;
   #messages = 0;
   #countedFromMs = 0;
 
-  constructor(socket: WebSocket, epoch: string) {
+  /** Who it is; `admit` asks once more whether they may be here. */
+  constructor(
+    socket: WebSocket,
+    epoch: string,
+    caller: Caller,
+    admit: () => Promise<Caller> = () => Promise.resolve(caller),
+  ) {
     this.#socket = socket;
     this.#epoch = epoch;
+    this.caller = caller;
+    this.#admit = admit;
+  }
+
+  /** Ends the connection of a key that is not valid any more; a database that is away proves nothing. */
+  async maybeExpel(): Promise<void> {
+    try {
+      await this.#admit();
+    } catch (thrown) {
+      const { httpStatus, message } = toAppError(thrown);
+      if (httpStatus === 401 || httpStatus === 403) this.close(1008, message.slice(0, 120));
+    }
   }
 
   /** False for the message that is one too many. */

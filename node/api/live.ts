@@ -1,13 +1,20 @@
+import { STATUS_CODES } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
+import { errors } from '../base/errors.ts';
+import type { AppError } from '../base/errors.ts';
 import { uuidv7 } from '../base/uuid.ts';
+import type { Caller } from '../core/access.ts';
+import { LIVE_PROTOCOL } from './door.ts';
+import type { Door } from './door.ts';
 import { LiveClient } from './live-client.ts';
 import { maybeMessage } from './live-messages.ts';
 import type { ClientMessage } from './live-messages.ts';
 import { LiveReader } from './live-reader.ts';
 import type { LiveReaderDeps } from './live-reader.ts';
+import { problem, refusals, toAppError } from './problem.ts';
 
 /**
  * The live face of a node, at `/ws`: what the page draws, and any other client that would rather be
@@ -24,6 +31,7 @@ import type { LiveReaderDeps } from './live-reader.ts';
  * What it does not promise: that a client sees each state of a task. It sees the latest, soon.
  */
 export interface LiveDeps extends Omit<LiveReaderDeps, 'onChange'> {
+  readonly door: Pick<Door, 'check' | 'admit'>;
   /** Clients at a time. */
   readonly clientsMax: number;
 }
@@ -58,6 +66,8 @@ export class LiveServer {
       clientTracking: false,
       maxPayload: FRAME_BYTES_MAX,
       perMessageDeflate: false,
+      // What else is offered there may be a key, which is nothing to be sent back.
+      handleProtocols: (offered) => offered.has(LIVE_PROTOCOL) && LIVE_PROTOCOL,
     });
   }
 
@@ -69,14 +79,25 @@ export class LiveServer {
   /** Takes over the upgrades of a server. */
   attach(server: Server): void {
     server.on('upgrade', (request, socket, head) => {
-      const refusal = this.#refusalOf(request);
-      if (refusal !== null) refuse(socket, refusal);
-      else {
-        this.#sockets.handleUpgrade(request, socket, head, (opened) => {
-          this.#accept(opened);
-        });
-      }
+      void this.#upgrade(request, socket, head);
     });
+  }
+
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    socket.on('error', () => undefined);
+    const admit = (): Promise<Caller> => this.#deps.door.admit(request, 'read');
+    try {
+      this.#deps.door.check(request, true);
+      this.#refuseIfAny(request);
+      const caller = await admit();
+      // While the key was read, others came in.
+      this.#refuseIfAny(request);
+      this.#sockets.handleUpgrade(request, socket, head, (opened) => {
+        this.#accept(opened, caller, admit);
+      });
+    } catch (thrown) {
+      refuse(socket, toAppError(thrown));
+    }
   }
 
   /** Origins of the other nodes, by the addresses that they tell; none where they cannot be read. */
@@ -109,19 +130,15 @@ export class LiveServer {
     await this.#reader.stop();
   }
 
-  /** A page of another site must not reach a node through its user's browser. */
-  #refusalOf({ url, headers }: IncomingMessage): number | null {
-    if (new URL(url ?? '', 'http://node').pathname !== '/ws') return 404;
-    const { origin, host } = headers;
-    const isForeign =
-      origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== host);
-    if (isForeign) return 403;
-    const isFull = this.#clients.size >= this.#deps.clientsMax;
-    return isFull || this.#isStopped ? 503 : null;
+  #refuseIfAny({ url }: IncomingMessage): void {
+    const { pathname } = new URL(url ?? '', 'http://node');
+    if (pathname !== '/ws') throw refusals.noRoute(pathname);
+    if (this.#isStopped) throw errors.stopping();
+    if (this.#clients.size >= this.#deps.clientsMax) throw refusals.tooManyClients();
   }
 
-  #accept(socket: WebSocket): void {
-    const client = new LiveClient(socket, this.#epoch);
+  #accept(socket: WebSocket, caller: Caller, admit: () => Promise<Caller>): void {
+    const client = new LiveClient(socket, this.#epoch, caller, admit);
     this.#clients.set(socket, client);
     socket.on('message', (data: Buffer, isBinary) => {
       const message = isBinary ? null : maybeMessage(data.toString());
@@ -196,6 +213,7 @@ export class LiveServer {
         client.ping();
         client.say({ type: 'beat' });
         client.flush();
+        void client.maybeExpel();
       }
     }
   }
@@ -205,16 +223,11 @@ function faultOf(sub: string | null, code: string, detail: string): object {
   return { type: 'fault', sub, fault: { code, detail } };
 }
 
-const TITLES: Readonly<Record<number, string>> = {
-  403: 'Forbidden',
-  404: 'Not Found',
-  503: 'Service Unavailable',
-};
-
-function refuse(socket: Duplex, status: number): void {
-  const title = TITLES[status] ?? '';
-  const retry = status === 503 ? 'Retry-After: 1\r\n' : '';
-  socket.on('error', () => undefined);
-  const head = `HTTP/1.1 ${String(status)} ${title}\r\n${retry}`;
-  socket.end(`${head}Connection: close\r\nContent-Length: 0\r\n\r\n`);
+/** As HTTP does it, before there is a WebSocket. */
+function refuse(socket: Duplex, error: AppError): void {
+  const { status, headers = {}, text } = problem(error, uuidv7());
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const length = String(Buffer.byteLength(text));
+  const head = `HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}`;
+  socket.end(`${head}connection: close\r\ncontent-length: ${length}\r\n\r\n${text}`);
 }

@@ -33,6 +33,7 @@ export function logEndpoints(deps: LogDeps): readonly Endpoint[] {
   return [
     {
       method: 'GET',
+      role: 'read',
       path: '/tasks/:id/logs',
       query: 'own',
       handle: (request) => getLogs(deps, request, followers),

@@ -36,6 +36,7 @@ export function pageEndpoints(
   return [
     {
       method: 'GET',
+      role: 'open',
       path: '/',
       query: 'any',
       handle: async (request) => {
@@ -45,6 +46,7 @@ export function pageEndpoints(
     },
     {
       method: 'GET',
+      role: 'open',
       path: '/assets/:file',
       handle: async (request) =>
         Promise.resolve(

@@ -6,6 +6,7 @@ import type { Attention } from '../store/attention-reader.ts';
 import type { BulkAsked, BulkKind } from '../store/bulk-changes.ts';
 import type { ClusterRecord, EventRecord, NodeRecord } from '../store/cluster-reader.ts';
 import type { ScheduleRecord, ScheduleSpec } from '../store/schedules.ts';
+import type { KeyRecord, NewKey } from '../store/key-store.ts';
 import type { LogPage, LogPosition } from '../store/log-reader.ts';
 import type { Obstacles } from '../store/obstacles.ts';
 import type { TaskPatch } from '../store/task-changes.ts';
@@ -145,4 +146,12 @@ export interface ClusterReaderPort {
   cluster(): Promise<ClusterRecord>;
   nodes(): Promise<readonly NodeRecord[]>;
   events(limit: number, before: number | null): Promise<readonly EventRecord[]>;
+}
+
+export interface KeysPort {
+  findMany(keyIds: readonly string[]): Promise<readonly KeyRecord[]>;
+  list(): Promise<readonly KeyRecord[]>;
+  tryCreate(key: NewKey): Promise<KeyRecord | null>;
+  tryRevoke(keyId: string): Promise<KeyRecord | null>;
+  touchMany(keyIds: readonly string[]): Promise<void>;
 }

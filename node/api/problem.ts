@@ -7,6 +7,8 @@ import type { ApiResponse } from './endpoint.ts';
  */
 const TITLES: Readonly<Record<number, string>> = {
   400: 'The request is not valid',
+  401: 'Who calls is not known',
+  403: 'Not allowed',
   404: 'Not found',
   405: 'Method not allowed',
   409: 'The request conflicts with what is stored',
@@ -21,6 +23,7 @@ export function problem(error: AppError, requestId: string): ApiResponse {
   const { errors: faults, retryAfterS, extra } = error.details;
   const headers: Record<string, string> = { 'content-type': 'application/problem+json' };
   if (retryAfterS !== undefined) headers['retry-after'] = String(retryAfterS);
+  if (error.httpStatus === 401) headers['www-authenticate'] = 'Bearer realm="skein"';
   const text = JSON.stringify({
     type: `urn:skein:problem:${error.code}`,
     title: TITLES[error.httpStatus] ?? 'Error',
@@ -46,6 +49,12 @@ export function toAppError(thrown: unknown): AppError {
 }
 
 export const refusals = {
+  tooManyClients: (): AppError =>
+    new AppError('overloaded', 'this node has too many live clients', {
+      httpStatus: 503,
+      retryable: true,
+      details: { retryAfterS: 1 },
+    }),
   notAllowed: (method: string): AppError =>
     new AppError('method_not_allowed', `${method} is not possible here`, { httpStatus: 405 }),
   noRoute: (path: string): AppError =>

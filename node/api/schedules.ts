@@ -36,24 +36,33 @@ export interface ScheduleDeps {
 export function scheduleEndpoints(deps: ScheduleDeps): readonly Endpoint[] {
   const path = '/schedules/:id';
   return [
-    { method: 'GET', path: '/schedules', query: 'own', handle: (request) => list(deps, request) },
-    { method: 'PUT', path, handle: (request) => put(deps, request) },
-    { method: 'GET', path, handle: (request) => get(deps, request) },
-    { method: 'DELETE', path, handle: (request) => remove(deps, request) },
+    {
+      method: 'GET',
+      role: 'read',
+      path: '/schedules',
+      query: 'own',
+      handle: (request) => list(deps, request),
+    },
+    { method: 'PUT', role: 'operate', path, handle: (request) => put(deps, request) },
+    { method: 'GET', role: 'read', path, handle: (request) => get(deps, request) },
+    { method: 'DELETE', role: 'operate', path, handle: (request) => remove(deps, request) },
     {
       method: 'POST',
+      role: 'operate',
       path: `${path}/pause`,
       isBodiless: true,
       handle: (request) => pause(deps, request, true),
     },
     {
       method: 'POST',
+      role: 'operate',
       path: `${path}/resume`,
       isBodiless: true,
       handle: (request) => pause(deps, request, false),
     },
     {
       method: 'POST',
+      role: 'operate',
       path: `${path}/run`,
       query: 'own',
       isBodiless: true,

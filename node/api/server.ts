@@ -1,6 +1,4 @@
-import { createServer } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import express from 'express';
 import type { NextFunction, Request, Response } from 'express';
 import type { Clock } from '../base/clock.ts';
@@ -10,7 +8,13 @@ import { BodyBudget, refuseBody } from './body.ts';
 import { bulkEndpoints } from './bulk.ts';
 import { clusterEndpoints } from './cluster.ts';
 import { docsEndpoints } from './docs.ts';
+import { Door } from './door.ts';
+import type { DoorSettings } from './door.ts';
+import { assertRoles } from './endpoint.ts';
 import type { ApiResponse, Endpoint } from './endpoint.ts';
+import { keyEndpoints } from './keys.ts';
+import { Listener } from './listener.ts';
+import type { TlsFiles } from './listener.ts';
 import { LiveServer } from './live.ts';
 import { pageEndpoints } from './page.ts';
 import { sendStream } from './send-stream.ts';
@@ -19,6 +23,7 @@ import type {
   AttentionPort,
   ClusterReaderPort,
   FeedPort,
+  KeysPort,
   LeaderPort,
   LogPort,
   LogReaderPort,
@@ -80,6 +85,9 @@ export interface ApiDeps {
   readonly cluster: ClusterReaderPort;
   readonly attention: AttentionPort;
   readonly types: TypeControlPort;
+  readonly keys: KeysPort;
+  readonly door: DoorSettings;
+  readonly tls: TlsFiles | null;
   /** The folder with the built page; undefined where a node serves none. */
   readonly pageDir?: string;
   /** The same of the page at `/docs`. */
@@ -91,6 +99,8 @@ export interface ApiDeps {
 
 export interface ApiLimits {
   readonly connectionsMax: number;
+  /** Of one address that is not loopback, and no proxy's. */
+  readonly connectionsPerAddressMax: number;
   /** How long `stop` lets running requests finish. */
   readonly graceMs: number;
   readonly waitersMax: number;
@@ -102,12 +112,12 @@ export interface ApiLimits {
 
 const LIMITS: ApiLimits = {
   connectionsMax: 1024,
+  connectionsPerAddressMax: 256,
   graceMs: 10_000,
   waitersMax: 10_000,
   liveClientsMax: 512,
   bodyBytesMax: 512 * 1024 * 1024,
 };
-const TIMEOUTS_MS = { headers: 10_000, request: 300_000, keepAlive: 65_000, check: 5000 };
 /** A refused body is read off the socket for so long, so that the client gets to read the refusal. */
 const DISCARD_MS = 10_000;
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
@@ -117,8 +127,11 @@ export class ApiServer {
   readonly #limits: ApiLimits;
   readonly #waiter: Waiter;
   readonly #live: LiveServer;
-  readonly #server: Server;
   readonly #app: express.Express;
+  readonly #door: Door;
+  readonly #listener: Listener;
+  /** All and only the calls that there are: tests look whether each has been thought of. */
+  readonly endpoints: readonly Endpoint[];
   /** All and only the responses that are sent as they come. */
   readonly #streams = new Set<ServerResponse>();
   #stopping = false;
@@ -128,11 +141,12 @@ export class ApiServer {
   constructor(deps: ApiDeps) {
     this.#deps = deps;
     this.#limits = { ...LIMITS, ...deps.limits };
-    const { waitersMax, connectionsMax, bodyBytesMax, liveClientsMax } = this.#limits;
+    const { waitersMax, bodyBytesMax, liveClientsMax } = this.#limits;
+    this.#door = new Door(deps);
     this.#waiter = new Waiter({ ...deps, waitersMax });
-    this.#live = new LiveServer({ ...deps, clientsMax: liveClientsMax });
+    this.#live = new LiveServer({ ...deps, door: this.#door, clientsMax: liveClientsMax });
     const shared = { ...deps, waiter: this.#waiter, budget: new BodyBudget(bodyBytesMax) };
-    const app: express.Express = this.#route([
+    this.endpoints = [
       ...submitEndpoints(shared),
       ...bulkEndpoints(shared),
       ...taskEndpoints(shared),
@@ -143,23 +157,19 @@ export class ApiServer {
       ...clusterEndpoints(shared),
       ...pageEndpoints(deps.pageDir, () => this.#live.peers()),
       ...docsEndpoints({
-        routes: () => routesOf(app),
+        routes: () => this.routes,
         version: deps.version ?? '',
         docsDir: deps.docsDir,
       }),
-    ]);
-    this.#server = createServer(
-      {
-        headersTimeout: TIMEOUTS_MS.headers,
-        requestTimeout: TIMEOUTS_MS.request,
-        keepAliveTimeout: TIMEOUTS_MS.keepAlive,
-        connectionsCheckingInterval: TIMEOUTS_MS.check,
-      },
-      app,
+      ...keyEndpoints(shared),
+    ];
+    this.#app = this.#route(this.endpoints);
+    const isProxied = deps.door.isBehindProxy;
+    this.#listener = new Listener(
+      { ...deps, ...this.#limits, ...(isProxied ? { connectionsPerAddressMax: Infinity } : {}) },
+      this.#app,
     );
-    this.#app = app;
-    this.#server.maxConnections = connectionsMax;
-    this.#live.attach(this.#server);
+    this.#live.attach(this.#listener.server);
   }
 
   /** Every route that the router has now, as `GET /tasks/:id`. */
@@ -168,16 +178,8 @@ export class ApiServer {
   }
 
   /** Throws the error of the system where the address cannot be listened on. */
-  async start(): Promise<{ readonly port: number }> {
-    const { host, port } = this.#deps;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(port, host, () => {
-        this.#server.off('error', reject);
-        resolve();
-      });
-    });
-    return { port: (this.#server.address() as AddressInfo).port };
+  start(): Promise<{ readonly port: number }> {
+    return this.#listener.start();
   }
 
   /** Takes no new requests, answers those that wait, and cuts off what is not done in `graceMs`. */
@@ -186,19 +188,14 @@ export class ApiServer {
     this.#waiter.stop();
     const parted = this.#live.stop();
     for (const response of this.#streams) response.destroy();
-    const closed = new Promise<void>((resolve) => {
-      this.#server.close(() => {
-        resolve();
-      });
-    });
-    this.#server.closeIdleConnections();
+    const closed = this.#listener.close();
     if (this.#active > 0) {
       await new Promise<void>((resolve) => {
         this.#onIdle = resolve;
         this.#deps.clock.after(this.#limits.graceMs, resolve);
       });
     }
-    this.#server.closeAllConnections();
+    this.#listener.server.closeAllConnections();
     await parted;
     await closed;
   }
@@ -208,6 +205,7 @@ export class ApiServer {
     app.disable('x-powered-by');
     app.disable('etag');
     app.set('query parser', false);
+    assertRoles(endpoints);
     const methods = new Map<string, string[]>();
     for (const endpoint of endpoints) {
       const { method, path } = endpoint;
@@ -257,6 +255,7 @@ export class ApiServer {
     response.once('close', () => {
       gone.abort();
     });
+    const caller = await this.#door.admit(request, endpoint.role, endpoint);
     const query = new URL(request.url, 'http://node').searchParams;
     if (endpoint.query === undefined) new Query(query, []).throwIfAny();
     if (endpoint.isBodiless === true) await refuseBody(request);
@@ -264,6 +263,7 @@ export class ApiServer {
       params: request.params as Record<string, string>,
       query,
       message: request,
+      caller,
       signal: gone.signal,
     });
   }
@@ -280,6 +280,7 @@ export class ApiServer {
     try {
       let result: ApiResponse;
       try {
+        this.#door.check(request);
         result = await answer();
       } catch (thrown) {
         result = this.#refusal(thrown, request, requestId);

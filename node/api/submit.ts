@@ -34,9 +34,24 @@ export interface SubmitDeps {
 
 export function submitEndpoints(deps: SubmitDeps): readonly Endpoint[] {
   return [
-    { method: 'POST', path: '/tasks', handle: (request) => submitTask(deps, request) },
-    { method: 'POST', path: '/tasks/batch', handle: (request) => submitBatch(deps, request) },
-    { method: 'POST', path: '/workflows', handle: (request) => submitWorkflow(deps, request) },
+    {
+      method: 'POST',
+      role: 'submit',
+      path: '/tasks',
+      handle: (request) => submitTask(deps, request),
+    },
+    {
+      method: 'POST',
+      role: 'submit',
+      path: '/tasks/batch',
+      handle: (request) => submitBatch(deps, request),
+    },
+    {
+      method: 'POST',
+      role: 'submit',
+      path: '/workflows',
+      handle: (request) => submitWorkflow(deps, request),
+    },
   ];
 }
 

@@ -24,37 +24,58 @@ export interface TaskDeps extends ExplainDeps {
 
 export function taskEndpoints(deps: TaskDeps): readonly Endpoint[] {
   return [
-    { method: 'GET', path: '/tasks', query: 'own', handle: (request) => listTasks(deps, request) },
     {
       method: 'GET',
+      role: 'read',
+      path: '/tasks',
+      query: 'own',
+      handle: (request) => listTasks(deps, request),
+    },
+    {
+      method: 'GET',
+      role: 'read',
       path: '/tasks/:id',
       query: 'own',
       handle: (request) => getTask(deps, request),
     },
-    { method: 'PATCH', path: '/tasks/:id', handle: (request) => patchTask(deps, request) },
+    {
+      method: 'PATCH',
+      role: 'operate',
+      path: '/tasks/:id',
+      handle: (request) => patchTask(deps, request),
+    },
     {
       method: 'POST',
+      role: 'operate',
       path: '/tasks/:id/cancel',
       isBodiless: true,
       handle: (request) => cancelTask(deps, request),
     },
     {
       method: 'POST',
+      role: 'operate',
       path: '/tasks/:id/retry',
       isBodiless: true,
       handle: (request) => retryTask(deps, request),
     },
     {
       method: 'GET',
+      role: 'read',
       path: '/tasks/:id/explain',
       handle: async (request) => {
         const task = await findOrThrow(deps.tasks, request);
         return json(200, await explain(deps, task, request.signal));
       },
     },
-    { method: 'GET', path: '/tasks/:id/attempts', handle: (request) => getAttempts(deps, request) },
     {
       method: 'GET',
+      role: 'read',
+      path: '/tasks/:id/attempts',
+      handle: (request) => getAttempts(deps, request),
+    },
+    {
+      method: 'GET',
+      role: 'read',
       path: '/tasks/:id/dependents',
       query: 'own',
       handle: (request) => getDependents(deps, request),

@@ -20,17 +20,35 @@ export interface TypeDeps {
 
 export function typeEndpoints(deps: TypeDeps): readonly Endpoint[] {
   return [
-    { method: 'GET', path: '/types', query: 'own', handle: (request) => listTypes(deps, request) },
-    { method: 'GET', path: '/types/:type', handle: (request) => getType(deps, request) },
-    { method: 'PATCH', path: '/types/:type', handle: (request) => patchType(deps, request) },
+    {
+      method: 'GET',
+      role: 'read',
+      path: '/types',
+      query: 'own',
+      handle: (request) => listTypes(deps, request),
+    },
+    {
+      method: 'GET',
+      role: 'read',
+      path: '/types/:type',
+      handle: (request) => getType(deps, request),
+    },
+    {
+      method: 'PATCH',
+      role: 'operate',
+      path: '/types/:type',
+      handle: (request) => patchType(deps, request),
+    },
     {
       method: 'POST',
+      role: 'operate',
       path: '/types/:type/pause',
       isBodiless: true,
       handle: (request) => setGate(deps, request, { paused: true }),
     },
     {
       method: 'POST',
+      role: 'operate',
       path: '/types/:type/resume',
       isBodiless: true,
       handle: (request) => setGate(deps, request, { paused: false }),

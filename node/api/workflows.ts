@@ -24,9 +24,16 @@ const PAGE = 50;
 export function workflowEndpoints(deps: WorkflowDeps): readonly Endpoint[] {
   const forecasts = new Forecasts(deps);
   return [
-    { method: 'GET', path: '/workflows', query: 'own', handle: (request) => list(deps, request) },
     {
       method: 'GET',
+      role: 'read',
+      path: '/workflows',
+      query: 'own',
+      handle: (request) => list(deps, request),
+    },
+    {
+      method: 'GET',
+      role: 'read',
       path: '/workflows/:id',
       handle: async (request) => {
         const workflow = await findOrThrow(deps, request);
@@ -35,15 +42,22 @@ export function workflowEndpoints(deps: WorkflowDeps): readonly Endpoint[] {
         return json(200, workflowBody(workflow, forecast));
       },
     },
-    { method: 'GET', path: '/workflows/:id/graph', handle: (request) => graph(deps, request) },
+    {
+      method: 'GET',
+      role: 'read',
+      path: '/workflows/:id/graph',
+      handle: (request) => graph(deps, request),
+    },
     {
       method: 'POST',
+      role: 'operate',
       path: '/workflows/:id/cancel',
       isBodiless: true,
       handle: (request) => cancel(deps, request),
     },
     {
       method: 'POST',
+      role: 'operate',
       path: '/workflows/:id/retry',
       isBodiless: true,
       handle: (request) => retry(deps, request),

@@ -49,6 +49,9 @@ export const errors = {
       details: { errors: faults },
     }),
   malformed: (message: string): AppError => new AppError('malformed', message, { httpStatus: 400 }),
+  unauthenticated: (message: string): AppError =>
+    new AppError('unauthenticated', message, { httpStatus: 401 }),
+  forbidden: (message: string): AppError => new AppError('forbidden', message, { httpStatus: 403 }),
   notFound: (what: string): AppError =>
     new AppError('not_found', `${what} does not exist`, { httpStatus: 404 }),
   conflict: (message: string, extra?: Readonly<Record<string, unknown>>): AppError =>

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { InputError } from './input-error.ts';
-import type { CliDeps, ClientPort } from './ports.ts';
+import type { ClientIdentity, CliDeps, ClientPort } from './ports.ts';
 import { paintFor, printLine } from './terminal.ts';
 import type { Paint } from './terminal.ts';
 import type { WatchDeps } from './watch.ts';
@@ -22,6 +22,8 @@ export interface Context {
 export interface ClientFlags {
   readonly url?: readonly string[];
   readonly json?: boolean;
+  readonly apiKey?: string;
+  readonly namespace?: string;
 }
 
 const DEFAULT_URL = 'http://127.0.0.1:8080';
@@ -37,6 +39,11 @@ export function withClientFlags(command: Command): Command {
       `a node of the cluster; may be repeated (env: SKEIN_URL, default: ${DEFAULT_URL})`,
       collect,
     )
+    .option('--api-key <key>', 'for a cluster that asks for keys (env: SKEIN_API_KEY, safer)')
+    .option(
+      '--namespace <name>',
+      'the one to work in (env: SKEIN_NAMESPACE; default: that of the key)',
+    )
     .option('--json', 'JSON on stdout, one value a line');
 }
 
@@ -45,7 +52,7 @@ export function contextOf(deps: CliDeps, flags: ClientFlags): Context {
   const isJson = flags.json ?? false;
   const { stdout, stderr, env } = deps;
   return {
-    client: deps.createClient(urlsOf(flags.url, env['SKEIN_URL'])),
+    client: deps.createClient(urlsOf(flags.url, env['SKEIN_URL']), identityOf(flags, env)),
     deps,
     isJson,
     paint: paintFor(stdout, env),
@@ -59,6 +66,15 @@ export function contextOf(deps: CliDeps, flags: ClientFlags): Context {
       paint: paintFor(stderr, env),
       isQuiet: isJson,
     },
+  };
+}
+
+function identityOf(flags: ClientFlags, env: CliDeps['env']): ClientIdentity {
+  const apiKey = flags.apiKey ?? env['SKEIN_API_KEY'] ?? '';
+  const namespace = flags.namespace ?? env['SKEIN_NAMESPACE'] ?? '';
+  return {
+    ...(apiKey === '' ? {} : { apiKey: apiKey.trim() }),
+    ...(namespace === '' ? {} : { namespace }),
   };
 }
 

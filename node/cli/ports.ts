@@ -33,9 +33,47 @@ export interface CliDeps {
   readonly stderr: TextStream;
   readonly clock: Clock;
   readonly settings: readonly SettingPort[];
-  createClient(urls: readonly string[]): ClientPort;
+  createClient(urls: readonly string[], as: ClientIdentity): ClientPort;
+  /** The keys of a database itself, for who has its password but no key yet. Brings it up to its tables. */
+  openKeys(from: KeysPlace): Promise<OpenKeysPort>;
   /** Runs one node until it is told to stop; resolves to the exit code. */
   runNode(flags: Readonly<Record<string, unknown>>): Promise<number>;
+}
+
+/** Who asks, and in which namespace. */
+export interface ClientIdentity {
+  readonly apiKey?: string;
+  readonly namespace?: string;
+}
+
+export type KeysPlace = { readonly databaseUrl: string } | { readonly dataDir: string };
+
+export interface KeySpec {
+  readonly role: 'read' | 'submit' | 'operate' | 'admin';
+  readonly name?: string;
+  readonly namespace?: string;
+  readonly expires_in_s?: number;
+}
+
+export interface KeyView {
+  readonly id: string;
+  readonly name: string;
+  readonly role: string;
+  readonly namespace: string;
+  readonly status: string;
+  readonly created_at: string;
+  readonly expires_at: string | null;
+  readonly last_used_at: string | null;
+}
+
+export interface KeysPort {
+  createKey(key: KeySpec): Promise<KeyView & { readonly key: string }>;
+  listKeys(): Promise<readonly KeyView[]>;
+  revokeKey(id: string): Promise<KeyView>;
+}
+
+export interface OpenKeysPort extends KeysPort {
+  close(): Promise<void>;
 }
 
 export type Counts = Readonly<Record<TaskStatus, number>>;
@@ -181,7 +219,7 @@ export interface Answered {
 }
 
 /** Its failures are of the shape of `ClientFailure`. */
-export interface ClientPort {
+export interface ClientPort extends KeysPort {
   submitTask(task: TaskSpec, once?: OnceFlags): Promise<Answered>;
   submitBatch(
     tasks: readonly TaskSpec[],

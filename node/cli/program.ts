@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { addChangeCommands } from './change-commands.ts';
 import { InputError } from './input-error.ts';
+import { addKeysCommand } from './keys-command.ts';
 import { addLogsCommand } from './logs-command.ts';
 import { addInspectCommands } from './inspect-commands.ts';
 import { isClientFailure } from './ports.ts';
@@ -60,6 +61,7 @@ export function buildProgram(deps: CliDeps, exit: (code: number) => void): Comma
   addTypeCommands(program, deps);
   addScheduleCommands(program, deps);
   addClusterCommand(program, deps);
+  addKeysCommand(program, deps);
   return program;
 }
 

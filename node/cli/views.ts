@@ -4,6 +4,7 @@ import type {
   ClusterView,
   Counts,
   EventView,
+  KeyView,
   ScheduleView,
   TaskLine,
   TaskView,
@@ -243,4 +244,18 @@ const EVENT_COLUMNS: readonly Column<EventView>[] = [
   { title: 'NODE', cell: ({ node }) => node ?? '-' },
   { title: 'TERM', cell: ({ term }) => (term === null ? '-' : String(term)), isRight: true },
   { title: 'DETAIL', cell: ({ detail }) => JSON.stringify(detail) },
+];
+
+export function keyTable(paint: Paint): Table<KeyView> {
+  return new Table<KeyView>(KEY_COLUMNS, paint);
+}
+
+const KEY_COLUMNS: readonly Column<KeyView>[] = [
+  { title: 'ID', cell: ({ id }) => id },
+  { title: 'NAME', cell: ({ name }) => name },
+  { title: 'ROLE', cell: ({ role }) => role },
+  { title: 'NAMESPACE', cell: ({ namespace }) => namespace },
+  { title: 'STATUS', cell: ({ status }) => status },
+  { title: 'EXPIRES', cell: (key) => key.expires_at ?? 'never' },
+  { title: 'LAST USED', cell: (key) => key.last_used_at ?? 'never' },
 ];

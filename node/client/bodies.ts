@@ -298,3 +298,32 @@ export interface LogOptions extends Pick<CallOptions, 'signal'> {
   /** Goes on until the task has ended. */
   readonly follow?: boolean;
 }
+
+export type Role = 'read' | 'submit' | 'operate' | 'admin';
+
+export interface NewApiKey {
+  readonly role: Role;
+  readonly name?: string;
+  /** `default` unless given; `*` for all of them, which the key of an admin always has. */
+  readonly namespace?: string;
+  readonly expires_in_s?: number;
+}
+
+export interface ApiKeyBody {
+  readonly id: string;
+  readonly name: string;
+  readonly role: Role;
+  readonly namespace: string;
+  readonly status: 'valid' | 'expired' | 'revoked';
+  readonly created_at: string;
+  readonly created_by: string;
+  readonly expires_at: string | null;
+  readonly revoked_at: string | null;
+  /** To the minute. */
+  readonly last_used_at: string | null;
+}
+
+export interface MadeApiKey extends ApiKeyBody {
+  /** `skein_…`: shown this once. */
+  readonly key: string;
+}

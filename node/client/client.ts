@@ -1,7 +1,10 @@
 import { uuidv7 } from '../base/uuid.ts';
 import type {
+  ApiKeyBody,
   BulkFilter,
   CallOptions,
+  MadeApiKey,
+  NewApiKey,
   NewSchedule,
   NewTask,
   SubmitOptions,
@@ -112,6 +115,7 @@ export class SkeinClient extends ClientReads {
         method: 'POST',
         headers: {
           ...{ 'content-type': 'application/x-ndjson', accept: 'application/json' },
+          ...this.transport.headers,
           ...(isKeyed(options) ? { 'idempotency-key': options.idempotencyKey } : {}),
         },
         body: encoded(lines),
@@ -238,6 +242,17 @@ export class SkeinClient extends ClientReads {
       if (!isRepeatedConflict(error) || existing === undefined) throw error;
       return { id: String(existing['id']), status: 'QUEUED' };
     }
+  }
+
+  /** Makes a key; the answer alone has it as text. */
+  async createKey(key: NewApiKey, options: CallOptions = {}): Promise<MadeApiKey> {
+    return (await this.post('/keys', key, options)) as MadeApiKey;
+  }
+
+  /** Nobody gets in by it any more, on any node, within seconds. */
+  async revokeKey(id: string, options: CallOptions = {}): Promise<ApiKeyBody> {
+    const path = `/keys/${encodeURIComponent(id)}/revoke`;
+    return (await this.post(path, undefined, options)) as ApiKeyBody;
   }
 
   /** A conflict after a try without an answer is none, where that try explains what is there now. */

@@ -36,6 +36,8 @@ export interface LiveView {
 export interface LiveDeps {
   readonly clock: Clock;
   readonly urls: readonly string[];
+  /** Who asks, and for which namespace. */
+  readonly headers: Readonly<Record<string, string>>;
   /** No node may be reachable for so long, then the subscription fails. */
   readonly outageMs: number;
 }
@@ -124,12 +126,18 @@ class Line {
     this.waker.wake();
   }
 
+  private isDowngrade(peer: string): boolean {
+    const isSecret = this.deps.headers['authorization'] !== undefined;
+    return isSecret && !peer.startsWith('https:') && this.deps.urls.some(isTls);
+  }
+
   connect(): void {
     if (this.ended.signal.aborted) return;
     const places = [...new Set([...this.deps.urls, ...this.peers])];
     const url = places[this.tries % places.length] ?? '';
     const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/ws`, {
       handshakeTimeout: CONNECT_MS,
+      headers: this.deps.headers,
       maxPayload: FRAME_BYTES_MAX,
     });
     this.socket = socket;
@@ -178,7 +186,8 @@ class Line {
   private take(message: Message, url: string, socket: WebSocket): void {
     switch (message.type) {
       case 'hello': {
-        this.peers = message.peers ?? [];
+        // A key that went out under TLS is not told to anybody without it.
+        this.peers = (message.peers ?? []).filter((peer) => !this.isDowngrade(peer));
         const { seq, epoch, to } = this;
         const resume = epoch === '' ? {} : { resume: { epoch, seq } };
         socket.send(JSON.stringify({ type: 'subscribe', sub: 'view', to, ...resume }));
@@ -232,4 +241,8 @@ function applied(
   for (const row of rows) byId.set(row.id, row);
   const ids = order ?? before.rows.map(({ id }) => id);
   return { fields: after, rows: ids.flatMap((id) => byId.get(id) ?? []), url };
+}
+
+function isTls(url: string): boolean {
+  return url.startsWith('https:');
 }

@@ -22,7 +22,8 @@ export async function* readLogs(
     const url = await transport.firstReady(CONNECT_MS, options.signal);
     let place = 0;
     try {
-      for await (const line of linesOf(await open(url, path, options.signal))) {
+      const { headers } = transport;
+      for await (const line of linesOf(await open(url, path, headers, options.signal))) {
         place += 1;
         if (place <= seen) continue;
         seen = place;
@@ -42,12 +43,13 @@ class BrokenOff extends Error {}
 async function open(
   url: string,
   path: string,
+  headers: Readonly<Record<string, string>>,
   signal: AbortSignal | undefined,
 ): Promise<ReadableStream<Uint8Array> | null> {
   let response: Response;
   try {
     response = await fetch(url + path, {
-      headers: { accept: 'application/x-ndjson' },
+      headers: { ...headers, accept: 'application/x-ndjson' },
       ...(signal === undefined ? {} : { signal }),
     });
   } catch (thrown) {

@@ -1,6 +1,7 @@
 import { systemClock } from '../base/clock.ts';
 import type { Clock } from '../base/clock.ts';
 import type {
+  ApiKeyBody,
   AttemptBody,
   CallOptions,
   ClusterBody,
@@ -32,6 +33,10 @@ export interface ClientOptions {
   /** Milliseconds for one call with all its tries; 30 s unless given. */
   readonly timeoutMs?: number;
   readonly clock?: Clock;
+  /** `skein_…`, for a cluster that asks for keys. */
+  readonly apiKey?: string;
+  /** The one to work in, for a key that may in several; that of the key unless given. */
+  readonly namespace?: string;
 }
 
 const TIMEOUT_MS = 30_000;
@@ -47,8 +52,8 @@ export class ClientReads {
   protected readonly timeoutMs: number;
   private readonly clock: Clock;
 
-  constructor({ urls, timeoutMs = TIMEOUT_MS, clock = systemClock }: ClientOptions) {
-    this.transport = new Transport({ urls, clock });
+  constructor({ timeoutMs = TIMEOUT_MS, clock = systemClock, ...given }: ClientOptions) {
+    this.transport = new Transport({ ...given, clock });
     this.timeoutMs = timeoutMs;
     this.clock = clock;
   }
@@ -100,7 +105,8 @@ export class ClientReads {
    */
   subscribe(to: LiveTopic, options: Pick<CallOptions, 'signal'> = {}): AsyncGenerator<LiveView> {
     const { clock, timeoutMs } = this;
-    return watchView({ clock, urls: this.transport.urls, outageMs: timeoutMs }, to, options.signal);
+    const { urls, headers } = this.transport;
+    return watchView({ clock, urls, headers, outageMs: timeoutMs }, to, options.signal);
   }
 
   /** Newest first. Pages are fetched as they are needed. */
@@ -170,6 +176,11 @@ export class ClientReads {
   /** Elections, joins, losses: the newest first. Pages are fetched as they are needed. */
   listEvents(options: PageOptions = {}): AsyncGenerator<EventBody, void, undefined> {
     return this.pages<EventBody>('/events', { limit: options.pageSize }, options);
+  }
+
+  /** The newest first, those that were revoked or have expired among them. */
+  async listKeys(options: CallOptions = {}): Promise<readonly ApiKeyBody[]> {
+    return (await this.get('/keys', options)).body as readonly ApiKeyBody[];
   }
 
   protected async *pages<T>(

@@ -29,6 +29,10 @@ export interface Answer {
 export interface TransportOptions {
   readonly urls: readonly string[];
   readonly clock: Clock;
+  /** `skein_…`, for a cluster that asks for keys. */
+  readonly apiKey?: string | undefined;
+  /** The one to work in, for a key that may in several; that of the key unless given. */
+  readonly namespace?: string | undefined;
 }
 
 /** Rounds over all nodes while every one is busy; one that nobody listens for ends after the first. */
@@ -38,13 +42,19 @@ const ROUND_PAUSE_MS = 250;
 export class Transport {
   readonly urls: readonly string[];
   private readonly clock: Clock;
+  /** With every request: who asks, and for which namespace. */
+  readonly headers: Readonly<Record<string, string>>;
   /** The place of the node that answered last: the next call begins there. */
   private preferred = 0;
 
-  constructor({ urls, clock }: TransportOptions) {
+  constructor({ urls, clock, apiKey, namespace }: TransportOptions) {
     if (urls.length === 0) throw new RangeError('a client needs the url of a node');
     this.urls = urls.map((url) => url.replace(/\/+$/, ''));
     this.clock = clock;
+    this.headers = {
+      ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+      ...(namespace === undefined ? {} : { 'skein-namespace': encodeURIComponent(namespace) }),
+    };
   }
 
   /** Throws a ClientError for everything but an answer from 200 to 299. */
@@ -115,6 +125,7 @@ export class Transport {
         method: call.method,
         headers: {
           accept: 'application/json',
+          ...this.headers,
           ...(call.contentType === undefined ? {} : { 'content-type': call.contentType }),
           ...(call.idempotencyKey === undefined ? {} : { 'idempotency-key': call.idempotencyKey }),
         },

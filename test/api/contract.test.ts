@@ -149,6 +149,9 @@ async function giveEveryAnswer(api: Api): Promise<void> {
   for (const what of ['', '/noop']) await api.get(`/types${what}`);
   await api.patch('/types/noop', { max_running: 3 });
   for (const what of ['pause', 'resume']) await api.post(`/types/noop/${what}`, {});
+  const { body } = await api.post('/keys', { role: 'read', name: 'ci', namespace: '*' });
+  await api.post(`/keys/${String(body['id'])}/revoke`, {});
+  await api.get('/keys');
   await api.rows(`insert into skein.event (kind, detail) values ('test', '{}')`);
   for (const what of ['cluster', 'nodes', 'nodes/node-7', 'events', 'healthz', 'metrics']) {
     expect((await api.get(`/${what}`)).status, what).to.equal(200);

@@ -7,6 +7,7 @@ import { LiveClient } from '../../node/api/live-client.ts';
 import { Topic } from '../../node/api/live-topic.ts';
 import { LiveServer } from '../../node/api/live.ts';
 import { systemClock } from '../../node/base/clock.ts';
+import { LOCAL_CALLER } from '../../node/core/access.ts';
 import { AttentionReader } from '../../node/store/attention-reader.ts';
 import { ClusterReader } from '../../node/store/cluster-reader.ts';
 import { Schedules } from '../../node/store/schedules.ts';
@@ -163,6 +164,7 @@ describe('the live protocol', () => {
       clock: systemClock,
       log: { debug: ignore, info: ignore, warn: ignore, error: ignore },
       feed: api.feed,
+      door: { check: ignore, admit: () => Promise.resolve(LOCAL_CALLER) },
       clientsMax: 10,
       cluster: new ClusterReader({ session: api.database, clock: systemClock }),
       tasks: new TaskReader(api.database),
@@ -302,7 +304,7 @@ describe('a client of the live protocol that is slow', () => {
       bufferedAmount: 0,
       send: (text: string) => sent.push(JSON.parse(text) as Body),
     };
-    const client = new LiveClient(socket as unknown as WebSocket, 'epoch');
+    const client = new LiveClient(socket as unknown as WebSocket, 'epoch', LOCAL_CALLER);
     const topic = {
       ...{ to: { view: 'events' } as const, state, fault: null, watchers: 1 },
       ...{ readMs: 0, hastenedMs: 0, paceMs: 0, leftMs: 0, seqs: new Map<number, string>() },

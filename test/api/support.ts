@@ -1,11 +1,14 @@
 import pg from 'pg';
 import { systemClock, systemRng } from '../../node/base/clock.ts';
+import type { DoorSettings } from '../../node/api/door.ts';
+import type { TlsFiles } from '../../node/api/listener.ts';
 import type { ApiLimits } from '../../node/api/server.ts';
 import { ApiServer } from '../../node/api/server.ts';
 import { AttentionReader } from '../../node/store/attention-reader.ts';
 import { ClusterReader } from '../../node/store/cluster-reader.ts';
 import { TypeControl } from '../../node/store/type-control.ts';
 import { Database } from '../../node/store/database.ts';
+import { KeyStore } from '../../node/store/key-store.ts';
 import { LogReader } from '../../node/store/log-reader.ts';
 import { Schedules } from '../../node/store/schedules.ts';
 import { Submissions } from '../../node/store/submissions.ts';
@@ -116,6 +119,8 @@ export interface Api {
 }
 
 export interface ApiOptions {
+  readonly door?: Partial<DoorSettings>;
+  readonly tls?: TlsFiles;
   /** Replaces the address of the database, for a proxy in between. */
   readonly databaseUrl?: (url: string) => Promise<string>;
   readonly limits?: Partial<ApiLimits>;
@@ -124,6 +129,15 @@ export interface ApiOptions {
   /** Hears what the node logs as an error; without it that is printed. */
   readonly onError?: (message: string, fields?: object) => void;
 }
+
+/** As on a loopback address. */
+const DOOR: DoorSettings = {
+  needsKeys: false,
+  isBehindProxy: false,
+  hostNames: new Set(['localhost', '127.0.0.1', '::1']),
+  allowedHosts: [],
+  rateLimit: 0,
+};
 
 export async function startApi(options: ApiOptions = {}): Promise<Api> {
   const testDatabase = await createTestDatabase();
@@ -171,6 +185,9 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     cluster: new ClusterReader({ session: database, clock: systemClock }),
     attention: new AttentionReader({ session: database, clock: systemClock }),
     types: new TypeControl(database),
+    keys: new KeyStore(database),
+    door: { ...DOOR, ...options.door },
+    tls: options.tls ?? null,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.pageDir === undefined ? {} : { pageDir: options.pageDir }),
     ...(options.docsDir === undefined ? {} : { docsDir: options.docsDir }),

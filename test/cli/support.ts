@@ -7,7 +7,7 @@ import { systemClock } from '../../node/base/clock.ts';
 import { runCli } from '../../node/cli/program.ts';
 import type { CliDeps, TextStream } from '../../node/cli/ports.ts';
 import { SkeinClient } from '../../node/client/client.ts';
-import { SETTINGS } from '../../node/config.ts';
+import { SETTINGS } from '../../node/settings.ts';
 
 const DATA = fileURLToPath(new URL('../data/wfinstances', import.meta.url));
 
@@ -39,7 +39,8 @@ export async function skein(
     stderr: err.stream,
     clock: systemClock,
     settings: SETTINGS,
-    createClient: (urls) => new SkeinClient({ urls }),
+    createClient: (urls, as) => new SkeinClient({ urls, ...as }),
+    openKeys: () => Promise.reject(new Error('no keys were asked for')),
     runNode: () => Promise.reject(new Error('no node was asked for')),
     ...deps,
   });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
 import { buildProgram } from '../../node/cli/program.ts';
-import { SETTINGS } from '../../node/config.ts';
+import { SETTINGS } from '../../node/settings.ts';
 import { readText, ROOT } from './markdown.ts';
 
 /** Goal: `npm run help` names every command that there is. */

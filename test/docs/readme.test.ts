@@ -9,7 +9,7 @@ import { submitEndpoints } from '../../node/api/submit.ts';
 import { taskEndpoints } from '../../node/api/tasks.ts';
 import { typeEndpoints } from '../../node/api/types.ts';
 import { workflowEndpoints } from '../../node/api/workflows.ts';
-import { SETTINGS } from '../../node/config.ts';
+import { SETTINGS } from '../../node/settings.ts';
 import { TRANSITIONS, TRIGGER_RULE_NAMES } from '../../node/core/task.ts';
 import { LAN } from '../../node/core/timings.ts';
 import { Metrics } from '../../node/observe/metrics.ts';

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { SETTINGS } from '../../node/config.ts';
+import { SETTINGS } from '../../node/settings.ts';
 
 /** The flags of this process as the command `node` takes them, for modules that are run in its place. */
 export function nodeFlags(): Readonly<Record<string, unknown>> {

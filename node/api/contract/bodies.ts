@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { TASK_STATUSES, TRIGGER_RULE_NAMES } from '../../core/task.ts';
 import type { TaskStatus } from '../../core/task.ts';
+import { ROLES } from '../../core/access.ts';
 import { CATCH_UPS, OVERLAPS } from '../../core/schedule.ts';
 
 /** The bodies of answers, and the way they are named in the document. */
@@ -248,4 +249,22 @@ export const problem = z.looseObject({
     .meta({ description: 'Every fault, with its JSON pointer into the body, or `?parameter`.' }),
   existing: z.unknown().meta({ description: 'What is in the way of a 409.' }).optional(),
   request_id: z.string(),
+});
+
+const keyFields = {
+  id: z.string(),
+  name: z.string(),
+  role: z.enum(ROLES),
+  namespace: z.string().meta({ description: 'The one that it is for; `*` for all.' }),
+  status: z.enum(['valid', 'expired', 'revoked']),
+  created_at: time,
+  created_by: z.string(),
+  expires_at: time.nullable(),
+  revoked_at: time.nullable(),
+  last_used_at: time.nullable().meta({ description: 'To the minute.' }),
+};
+export const key = z.object(keyFields);
+export const madeKey = z.object({
+  ...keyFields,
+  key: z.string().meta({ description: 'Shown this once.' }),
 });

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { bulkSchema, patchSchema, taskSchema } from '../schemas.ts';
+import { keySchema } from '../keys.ts';
 import { gateSchema } from '../types.ts';
+import { accessOperations } from './access-operations.ts';
 import * as bodies from './bodies.ts';
 import { clusterOperations } from './cluster-operations.ts';
 import { graphOperations, scheduleBody, workflowBody } from './graph-operations.ts';
@@ -19,6 +21,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...taskOperations,
   ...graphOperations,
   ...clusterOperations,
+  ...accessOperations,
 ];
 
 /** Those that the document names; every other schema stands where it is used. */
@@ -29,6 +32,9 @@ const NAMED: Readonly<Record<string, z.ZodType>> = {
   NewWorkflow: workflowBody,
   NewSchedule: scheduleBody,
   TypePatch: gateSchema,
+  NewKey: keySchema,
+  Key: bodies.key,
+  MadeKey: bodies.madeKey,
   Task: bodies.task,
   TaskSummary: bodies.taskSummary,
   TaskStatus: bodies.status,
@@ -63,7 +69,11 @@ export interface OpenApiDocument {
   readonly info: Json;
   readonly tags: readonly Json[];
   readonly paths: Readonly<Record<string, Readonly<Record<string, Json>>>>;
-  readonly components: { readonly schemas: Readonly<Record<string, Json>> };
+  readonly security: readonly Json[];
+  readonly components: {
+    readonly schemas: Readonly<Record<string, Json>>;
+    readonly securitySchemes: Json;
+  };
 }
 
 /** Of a node that has these routes, each as `GET /tasks/:id`. */
@@ -90,7 +100,14 @@ export function openApiOf(routes: readonly string[], version: string): OpenApiDo
     },
     tags: TAGS.map((tag) => ({ ...tag })),
     paths,
-    components: { schemas: schemas.components() },
+    // On loopback nobody needs a key.
+    security: [{}, { key: [] }],
+    components: {
+      schemas: schemas.components(),
+      securitySchemes: {
+        key: { type: 'http', scheme: 'bearer', description: '`skein_…`, as keys are made.' },
+      },
+    },
   };
 }
 

@@ -47,6 +47,7 @@ export const TAGS = [
   { name: 'schedules', description: 'Tasks and workflows by cron or every so often.' },
   { name: 'types', description: 'Which types of tasks exist, and what holds them back.' },
   { name: 'cluster', description: 'Nodes, elections, health and metrics.' },
+  { name: 'access', description: 'Keys, and who may do what.' },
   { name: 'documents', description: 'This document, and pages for people.' },
 ] as const;
 
@@ -85,6 +86,8 @@ export function problemsOf({ route, query, headers, body, problems, isLocal }: O
     ...(mayRefuse
       ? { 400: 'Something is wrong with the request; `errors` names every fault.' }
       : {}),
+    401: 'A key is needed, or the one that was given is not valid.',
+    403: 'The role of the key does not allow it, or the request is not addressed to this node.',
     ...(/:/.test(route) ? { 404: 'There is no such thing.' } : {}),
     ...(body === undefined
       ? {}
