@@ -44,6 +44,14 @@ async function main(): Promise<void> {
       const { runNode } = await import('./run-node.ts');
       return runNode(flags);
     },
+    runDoctor: async (flags, isJson) => {
+      const { runDoctor } = await import('./doctor.ts');
+      return runDoctor(flags, isJson, {
+        env: process.env,
+        write: (text) => process.stdout.write(text),
+        complain: (text) => process.stderr.write(text),
+      });
+    },
   });
   // Nothing that a part of a node left open may keep the process of a node that has ended.
   if (used.node) process.exit(code);

@@ -38,6 +38,8 @@ export interface CliDeps {
   openKeys(from: KeysPlace): Promise<OpenKeysPort>;
   /** Runs one node until it is told to stop; resolves to the exit code. */
   runNode(flags: Readonly<Record<string, unknown>>): Promise<number>;
+  /** Says what a node with these settings would find; resolves to the exit code. */
+  runDoctor(flags: Readonly<Record<string, unknown>>, isJson: boolean): Promise<number>;
 }
 
 /** Who asks, and in which namespace. */

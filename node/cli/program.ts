@@ -62,6 +62,7 @@ export function buildProgram(deps: CliDeps, exit: (code: number) => void): Comma
   addScheduleCommands(program, deps);
   addClusterCommand(program, deps);
   addKeysCommand(program, deps);
+  addDoctorCommand(program, deps, exit);
   return program;
 }
 
@@ -98,6 +99,19 @@ function sentenceOf({ message, errors }: ClientFailure): string {
   return [`${String(errors.length)} faults`, ...lines, ...last].join('\n');
 }
 
+function addDoctorCommand(program: Command, deps: CliDeps, exit: (code: number) => void): void {
+  const command = program
+    .command('doctor')
+    .description(
+      'say what keeps a node with these settings from working, or will hurt it; exits with 1 if it fails',
+    );
+  addSettings(command, deps);
+  command.option('--json', 'JSON on stdout');
+  command.action(async ({ json = false, ...flags }: Readonly<Record<string, unknown>>) => {
+    exit(await deps.runDoctor(flags, json === true));
+  });
+}
+
 /** Its flags are those of the settings, whose parser judges the values together with the environment. */
 function addNodeCommand(program: Command, deps: CliDeps, exit: (code: number) => void): void {
   const command = program
@@ -105,11 +119,15 @@ function addNodeCommand(program: Command, deps: CliDeps, exit: (code: number) =>
     .description(
       'run one node of a cluster, until SIGTERM or SIGINT; a second one ends it at once',
     );
+  addSettings(command, deps);
+  command.action(async (flags: Readonly<Record<string, unknown>>) => {
+    exit(await deps.runNode(flags));
+  });
+}
+
+function addSettings(command: Command, deps: CliDeps): void {
   for (const { flag, argument, env, default: byDefault, what } of deps.settings) {
     const flags = argument === '' ? flag : `${flag} <${argument}>`;
     command.option(flags, `${what} (env: ${env.join(', ')}; default: ${byDefault})`);
   }
-  command.action(async (flags: Readonly<Record<string, unknown>>) => {
-    exit(await deps.runNode(flags));
-  });
 }

@@ -42,6 +42,7 @@ export async function skein(
     createClient: (urls, as) => new SkeinClient({ urls, ...as }),
     openKeys: () => Promise.reject(new Error('no keys were asked for')),
     runNode: () => Promise.reject(new Error('no node was asked for')),
+    runDoctor: () => Promise.reject(new Error('no doctor was asked for')),
     ...deps,
   });
   return { code, out: out.text(), err: err.text() };
