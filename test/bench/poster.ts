@@ -83,7 +83,7 @@ export function requestOf(path: string, body: unknown): Uint8Array {
   const text = Buffer.from(JSON.stringify(body));
   const head = [
     `POST ${path} HTTP/1.1`,
-    'host: node',
+    'host: localhost',
     'content-type: application/json',
     `content-length: ${String(text.length)}`,
   ].join('\r\n');
