@@ -8,6 +8,7 @@ import type { Timings } from './core/timings.ts';
 import { faultsOfAllowList } from './handlers/address-guard.ts';
 import { exposureOf, faultsOfExposure } from './exposure.ts';
 import type { Exposure, ExposureGiven } from './exposure.ts';
+import type { SecretSources } from './secret-sources.ts';
 import { SETTINGS } from './settings.ts';
 
 /**
@@ -41,6 +42,8 @@ export interface Config {
   readonly handlersDir: string | null;
   /** What a user's handler may hold, MiB. */
   readonly handlerMemoryMb: number;
+  /** What tasks here may be told by `secretRef`. */
+  readonly secrets: SecretSources;
   readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
   readonly logFormat: 'pretty' | 'json';
   readonly timings: Timings;
@@ -111,6 +114,14 @@ const hostList = z
   .refine((list) => list.every((one) => /^[\w.-]+$|^\[?[0-9a-f:.]+\]?$/.test(one)), {
     error: 'must be names or addresses with commas, without ports',
   });
+/** Names of variables. */
+const nameList = z
+  .string()
+  .transform((list) => list.split(',').map((one) => one.trim()))
+  .transform((list) => list.filter((one) => one !== ''))
+  .refine((list) => list.every((one) => /^\w+$/.test(one)), {
+    error: 'must be names of variables with commas',
+  });
 /** `gpu=a100,ssd`: a key without a value is true. */
 const labels = z
   .string()
@@ -170,6 +181,8 @@ const SCHEMA = z.object({
   labels: labels.default([]),
   handlers: z.string().min(1).optional(),
   handlerMemoryMb: whole(16, 1_048_576).default(512),
+  secretsDir: z.string().min(1).optional(),
+  secretEnv: nameList.default([]),
   logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
   logFormat: z.enum(['pretty', 'json']).optional(),
   timings: z.enum(['lan', 'wan']).default('lan'),
@@ -200,7 +213,8 @@ export function parseConfig(source: ConfigSource): Config {
   }
   const { leaseMs, timings: profile, handlers, ...rest } = parsed.data;
   const { tlsCert, tlsKey, behindTlsProxy, insecure, requireKeys, ...more } = rest;
-  const { allowedHosts, rateLimit, retentionDays, retentionGb, ...given } = more;
+  const { allowedHosts, rateLimit, retentionDays, retentionGb, ...others } = more;
+  const { secretsDir, secretEnv, ...given } = others;
   const reached: ExposureGiven = {
     ...{ httpHost: given.httpHost, tlsCert, tlsKey, behindTlsProxy },
     ...{ insecure, requireKeys, allowedHosts, rateLimit },
@@ -218,6 +232,7 @@ export function parseConfig(source: ConfigSource): Config {
   return {
     ...given,
     exposure: exposureOf(reached),
+    secrets: { dir: secretsDir === undefined ? null : path.resolve(secretsDir), env: secretEnv },
     databaseUrl: given.databaseUrl ?? null,
     dataDir: path.resolve(given.dataDir ?? '.skein'),
     handlersDir: handlers === undefined ? null : path.resolve(handlers),

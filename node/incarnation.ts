@@ -273,6 +273,7 @@ export class Incarnation {
       spawn: (parent, ...added) => this.deps.spawn({ ...parent, nodeId: this.nodeId }, ...added),
       handlers: new Map(handlers.map((handler) => [handler.type, handler])),
       ...{ users: users?.types, simulates: config.simulate, isolation },
+      secrets: surroundings.secrets,
     });
     return new Worker({
       ...shared,

@@ -27,6 +27,7 @@ import { migrate } from './store/migrate.ts';
 import { PrimaryProbe } from './store/primary-probe.ts';
 import { PrimaryWatch } from './store/primary.ts';
 import { Schedules } from './store/schedules.ts';
+import { secretsOf } from './secret-sources.ts';
 import { Submissions } from './store/submissions.ts';
 import { BulkChanges } from './store/bulk-changes.ts';
 import { TaskChanges } from './store/task-changes.ts';
@@ -334,6 +335,7 @@ class Node implements RunningNode {
         ...{ databaseUrl, name, log, childEntry, childSettings, primary, users },
         duties: { ...scheduleRendering(systemClock), metrics, retention: config.retention },
         memoryMb: config.handlerMemoryMb,
+        secrets: secretsOf(config.secrets, process.env),
         doubt: () => {
           this.probe?.doubt();
         },

@@ -28,6 +28,7 @@ import { Anchor, type PrimaryWatch, type Servers } from './store/primary.ts';
 import { ScheduleFirer, type FirerDeps } from './store/schedule-firer.ts';
 import { ChildIsolation, type IsolationDeps } from './worker/isolate.ts';
 import type { Isolation } from './worker/run-context.ts';
+import type { SecretsPort } from './worker/secrets.ts';
 import type { UserCode } from './worker/user-code.ts';
 import { UserIsolation } from './worker/user-isolation.ts';
 
@@ -41,6 +42,8 @@ export interface Surroundings {
   readonly rng: Rng;
   readonly identity: ProcessIdentity;
   readonly processes: ProcessesPort;
+  /** What payloads may name here; absent where there is none. */
+  readonly secrets?: SecretsPort;
   /** Unique among all incarnations that ever were. */
   newIncarnation(): string;
   /** What holds one life to one server of PostgreSQL; absent where there is only one for ever. */
@@ -92,6 +95,7 @@ export interface RealDeps {
   /** For that module, as JSON. */
   readonly childSettings?: unknown;
   readonly users?: UserCode | undefined;
+  readonly secrets?: SecretsPort;
   /** For each handler of a user that runs. */
   readonly memoryMb?: number;
   /** Of the whole process: its lives and its REST are on the same server. */
@@ -122,6 +126,7 @@ export function realSurroundings(deps: RealDeps): Surroundings {
     clock,
     rng: systemRng,
     identity,
+    ...(deps.secrets === undefined ? {} : { secrets: deps.secrets }),
     processes: {
       isProvenDead: (node) => isProvenDead(node, identity),
       killGroup: killOrphanGroup,

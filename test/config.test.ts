@@ -152,6 +152,8 @@ describe('parseConfig', () => {
       requireKeys: 'on',
       allowedHosts: 'Skein.example, 10.0.0.7',
       rateLimit: '100',
+      secretsDir: '/secrets',
+      secretEnv: 'API_TOKEN, OTHER',
       simulate: 'on',
       httpAllow: '10.0.0.0/8, ::1,inner.example',
       allowShell: 'yes',
@@ -181,6 +183,7 @@ describe('parseConfig', () => {
         ...{ isBehindProxy: false, isInsecure: false, rateLimit: 100 },
         allowedHosts: ['skein.example', '10.0.0.7'],
       },
+      secrets: { dir: '/secrets', env: ['API_TOKEN', 'OTHER'] },
       timings: { ...WAN, leaseMs: 50_000, abortMs: 35_000, killMs: 45_000 },
     });
   });

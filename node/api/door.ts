@@ -6,6 +6,7 @@ import { LOCAL_CALLER, mayDo } from '../core/access.ts';
 import type { Caller, Needed } from '../core/access.ts';
 import { bearerOf, Keyring } from './keyring.ts';
 import type { KeysPort, LogPort } from './ports.ts';
+import { refusals } from './problem.ts';
 import { RateLimiter } from './rate-limiter.ts';
 
 /**
@@ -39,6 +40,7 @@ export interface DoorDeps {
   readonly door: DoorSettings;
 }
 
+const HEADERS_MAX = 100;
 /** What a call costs that comes with a wrong key, beside one that comes with a right one. */
 const WRONG_KEY_TOKENS = 25;
 /** Headers by which a proxy says that it is one. */
@@ -60,6 +62,7 @@ export class Door {
 
   /** Throws for who must not even be answered 404. */
   check(request: IncomingMessage, isUpgrade = false): void {
+    if (request.rawHeaders.length > 2 * HEADERS_MAX) throw refusals.tooManyHeaders(HEADERS_MAX);
     const { host, origin } = request.headers;
     if (!this.#settings.hostNames.has(nameOf(host))) {
       throw errors.forbidden(

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { errors } from '../base/errors.ts';
+import { faultOfKey, JSON_DEPTH_MAX } from '../core/json-shape.ts';
 import { escaped } from './faults.ts';
 import type { Faults } from './faults.ts';
 
@@ -8,8 +9,6 @@ import type { Faults } from './faults.ts';
  * that would exhaust a stack here or in PostgreSQL, no key that becomes a prototype somewhere, no
  * number that JSON would write back as null.
  */
-export const JSON_DEPTH_MAX = 64;
-
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const OPEN = { array: 0x5b, object: 0x7b };
@@ -64,9 +63,10 @@ export function checkValue(value: unknown, pointer: string, faults: Faults): voi
     }
   } else if (typeof value === 'object' && value !== null) {
     for (const key of Object.keys(value)) {
-      if (key === '__proto__') faults.add(`${pointer}/__proto__`, 'is not a key that is accepted');
-      else {
-        const item = (value as Readonly<Record<string, unknown>>)[key];
+      const item = (value as Readonly<Record<string, unknown>>)[key];
+      if (faultOfKey(key, item) !== null) {
+        faults.add(`${pointer}/${escaped(key)}`, 'is not a key that is accepted');
+      } else {
         if (typeof item === 'object' || typeof item === 'number') {
           checkValue(item, `${pointer}/${escaped(key)}`, faults);
         }

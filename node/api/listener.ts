@@ -39,7 +39,6 @@ const LIMITS = {
   connectionsCheckingInterval: 5000,
   maxHeaderSize: 16 * 1024,
 };
-const HEADERS_MAX = 100;
 /** A body of which not a byte comes for so long is not waited for. */
 const SILENT_BODY_MS = 30_000;
 const HANDSHAKE_MS = 10_000;
@@ -75,7 +74,8 @@ export class Listener {
       this.server = this.#tlsServer;
     }
     this.server.maxConnections = deps.connectionsMax;
-    this.server.maxHeadersCount = HEADERS_MAX;
+    // Beyond its bound a server drops headers without a word, any of them; the door counts them.
+    this.server.maxHeadersCount = 0;
     this.server.on('connection', (socket) => {
       this.#maybeKeep(socket);
     });

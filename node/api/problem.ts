@@ -15,6 +15,7 @@ const TITLES: Readonly<Record<number, string>> = {
   413: 'Too large',
   415: 'Unsupported media type',
   429: 'Too many requests',
+  431: 'Too many headers',
   500: 'Internal error',
   503: 'Not available at the moment',
 };
@@ -49,6 +50,10 @@ export function toAppError(thrown: unknown): AppError {
 }
 
 export const refusals = {
+  tooManyHeaders: (most: number): AppError =>
+    new AppError('too_many_headers', `there are more than ${String(most)} headers`, {
+      httpStatus: 431,
+    }),
   tooManyClients: (): AppError =>
     new AppError('overloaded', 'this node has too many live clients', {
       httpStatus: 503,

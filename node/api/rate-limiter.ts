@@ -17,6 +17,11 @@ export class RateLimiter {
     this.#perSecond = perSecond;
   }
 
+  /** Addresses that it remembers. */
+  get size(): number {
+    return this.#buckets.size;
+  }
+
   /** False where the address has asked for too much. */
   tryTake(address: string, tokens = 1): boolean {
     const nowMs = this.#clock.monotonicMs();

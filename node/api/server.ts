@@ -120,6 +120,14 @@ const LIMITS: ApiLimits = {
 };
 /** A refused body is read off the socket for so long, so that the client gets to read the refusal. */
 const DISCARD_MS = 10_000;
+/** What a browser must not do with an answer; a page says for itself what it may. */
+const GUARDS = {
+  'x-content-type-options': 'nosniff',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+};
+const HSTS = { 'strict-transport-security': 'max-age=31536000' };
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
 
 export class ApiServer {
@@ -324,7 +332,8 @@ export class ApiServer {
     response.writeHead(status, {
       'content-type': 'application/json',
       ...(stream === undefined ? { 'content-length': body.length } : {}),
-      'x-content-type-options': 'nosniff',
+      ...GUARDS,
+      ...(this.#deps.tls === null ? {} : HSTS),
       'x-request-id': requestId,
       ...(this.#stopping ? { connection: 'close' } : {}),
       ...headers,

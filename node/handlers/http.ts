@@ -188,7 +188,8 @@ interface Hop {
 function redirected(from: Hop, status: number, location: string): Hop {
   const url = URL.canParse(location, from.url.href) ? new URL(location, from.url) : undefined;
   if (url === undefined || !isHttp(url)) {
-    throw new FatalError('http_redirects', `redirected to ${location.slice(0, SHOWN_IN_ERROR)}`);
+    const to = location.replace(/\/\/[^/?#]*@/, '//').slice(0, SHOWN_IN_ERROR);
+    throw new FatalError('http_redirects', `redirected to ${to}`);
   }
   const isOver = status === 303 || (status < 303 && from.method === 'POST');
   const dropped = new Set(url.origin === from.url.origin ? [] : SECRET_HEADERS);
@@ -214,7 +215,7 @@ async function read(
     if (length > bytesMax) break;
   }
   const { headers, statusCode: status } = response;
-  const facts = { status, url: url.href, redirects, headers };
+  const facts = { status, url: shown(url), redirects, headers };
   const bytes = Buffer.concat(chunks).subarray(0, bytesMax);
   const type = typeof headers['content-type'] === 'string' ? headers['content-type'] : '';
   const charset = /;\s*charset="?([^\s";]+)/i.exec(type)?.[1];
@@ -273,6 +274,14 @@ function reasonOf(thrown: unknown): string {
 
 function failure(code: string, message: string, cause?: unknown): Error {
   return Object.assign(new Error(message, { cause }), { code });
+}
+
+/** The address without the name and password that may stand in it. */
+function shown(url: URL): string {
+  const bare = new URL(url);
+  bare.username = '';
+  bare.password = '';
+  return bare.href;
 }
 
 function isHttp(url: URL): boolean {

@@ -91,7 +91,9 @@ function entriesToPlain(entries: readonly Entry[], path: readonly object[]): Pla
   // Without a prototype, so that a key called __proto__ is a key.
   const plain = Object.create(null) as { [key: string]: Plain };
   for (const [key, value] of entries.slice(0, ITEMS_MAX)) {
-    if (value !== undefined) plain[shortened(key)] = toPlain(value, path);
+    if (value === undefined) continue;
+    const isSecret = typeof value === 'string' && SECRET_NAME.test(key);
+    plain[shortened(key)] = isSecret ? '***' : toPlain(value, path);
   }
   if (entries.length > ITEMS_MAX) plain['…'] = `${String(entries.length - ITEMS_MAX)} more`;
   return plain;
@@ -116,7 +118,19 @@ function readableEntries(value: object): readonly Entry[] {
   });
 }
 
-function shortened(text: string): string {
+/** Passwords in addresses and keys of the API, wherever a text has them. */
+export function withoutSecrets(text: string): string {
+  const bare = text.includes('@') ? text.replaceAll(PASSWORD, '$1***@') : text;
+  return bare.includes('skein_') ? bare.replaceAll(API_KEY, '$1_***') : bare;
+}
+
+const PASSWORD = /(:\/\/[^\s:@/?#]*:)[^\s@/?#]+@/g;
+const API_KEY = /(skein_[0-9a-f]{12})_[\w-]{43}/g;
+/** Names of fields whose texts nobody should read. */
+const SECRET_NAME = /(^|[_-])(password|passwd|secret|authorization|cookie|api[_-]?key|token)$/i;
+
+function shortened(whole: string): string {
+  const text = withoutSecrets(whole);
   if (text.length <= TEXT_MAX) return text;
   return `${text.slice(0, TEXT_MAX)}… ${String(text.length - TEXT_MAX)} more`;
 }

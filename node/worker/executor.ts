@@ -9,6 +9,7 @@ import {
   interrupted,
   isFatal,
   isPromise,
+  maskedOutcome,
   messageOf,
   NotBegunError,
   ProcessDiedError,
@@ -19,6 +20,7 @@ import {
 } from './outcome.ts';
 import type { LogPort, RunReportsPort, SpawnPort, Work } from './ports.ts';
 import { RunContext, type Isolation, type Run } from './run-context.ts';
+import { mayHaveSecrets, unsealed, type SecretsPort } from './secrets.ts';
 import type { UserType } from './user-code.ts';
 
 /**
@@ -40,6 +42,8 @@ export interface ExecutorDeps {
   /** Of the dependencies of a task that completed, by name: JSON texts. */
   readonly results: (seq: number) => Promise<ReadonlyMap<string, string>>;
   readonly spawn: SpawnPort;
+  /** Of this node; none where it was given none. */
+  readonly secrets?: SecretsPort | undefined;
 }
 
 /** A child process died under its task this often: the task is quarantined as FAILED. */
@@ -65,6 +69,21 @@ export class Executor {
    * each task cost more than all else that a node does for it. What is promised never rejects.
    */
   execute(run: Run): Outcome | Promise<Outcome> {
+    if (mayHaveSecrets(run.work.payload)) return this.executeUnsealed(run, run.work.payload);
+    return this.executeOpen(run);
+  }
+
+  private async executeUnsealed(run: Run, sealed: string): Promise<Outcome> {
+    try {
+      const { payload, mask } = unsealed(sealed, this.deps.secrets);
+      const outcome = await this.executeOpen({ ...run, work: { ...run.work, payload }, mask });
+      return maskedOutcome(outcome, mask);
+    } catch (thrown) {
+      return this.classify(run, toError(thrown));
+    }
+  }
+
+  private executeOpen(run: Run): Outcome | Promise<Outcome> {
     const { work, halt } = run;
     const handler = this.deps.handlers.get(work.type);
     const user = handler === undefined ? this.deps.users?.get(work.type) : undefined;

@@ -1,8 +1,10 @@
 import { toError } from '../base/errors.ts';
 import { Cancel, FatalError, Snooze, type TaskInput } from '../core/handler.ts';
+import { faultOfJson } from '../core/json-shape.ts';
 import { DURATION_MS_MAX, PAYLOAD_BYTES_MAX } from '../core/task.ts';
 import { Interruption } from './halt.ts';
 import type { Work } from './ports.ts';
+import type { Mask } from './secrets.ts';
 
 const MESSAGE_LENGTH_MAX = 4000;
 
@@ -115,6 +117,18 @@ export function toResult(result: unknown): string {
   if (json === undefined) {
     throw new FatalError('result_not_json', 'the result of the task is not JSON');
   }
+  return checkedResult(json);
+}
+
+/** A result as JSON text, made here or elsewhere by what may be hostile; throws for one not to be stored. */
+export function checkedResult(json: unknown): string {
+  if (typeof json !== 'string') {
+    throw new FatalError('result_not_json', 'the result of the task is not JSON');
+  }
+  const fault = faultOfJson(json);
+  if (fault !== null) {
+    throw new FatalError('result_refused', `the result of the task has ${fault}`);
+  }
   if (Buffer.byteLength(json) > PAYLOAD_BYTES_MAX) {
     throw new FatalError(
       'result_too_large',
@@ -132,6 +146,23 @@ export function messageOf(error: Error): string {
   const message = propertyOf(error, 'message');
   const text = typeof message === 'string' ? message : 'an error without a message';
   return text.slice(0, MESSAGE_LENGTH_MAX).replace(/\0|\p{Surrogate}/gu, '\uFFFD');
+}
+
+/** The outcome without secrets: what of it is stored. */
+export function maskedOutcome(outcome: Outcome, mask: Mask): Outcome {
+  switch (outcome.kind) {
+    case 'completed':
+      return { ...outcome, result: mask(outcome.result) };
+    case 'cancelled':
+      return outcome;
+    case 'failed':
+    case 'exhausted':
+    case 'given-up':
+    case 'released': {
+      const { error } = outcome;
+      return { ...outcome, error: { ...error, message: mask(error.message) } };
+    }
+  }
 }
 
 export function released(code: string, message: string, delayMs = 0): Outcome {

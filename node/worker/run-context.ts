@@ -5,6 +5,7 @@ import type { Halt } from './halt.ts';
 import { toInput } from './outcome.ts';
 import type { RunReportsPort, SpawnPort, Work } from './ports.ts';
 import { Reporter } from './reporter.ts';
+import { maskedReports, type Mask } from './secrets.ts';
 
 /** One lease of one task, about to run. */
 export interface Run {
@@ -19,6 +20,8 @@ export interface Run {
   /** It holds no slot: it waits where it runs, behind those that do. */
   readonly isAhead?: boolean;
   readonly halt: Halt;
+  /** Takes secrets out of what the run says; undefined where it was told none. */
+  readonly mask?: Mask;
 }
 
 /** Runs one task where it may not harm the node. */
@@ -108,7 +111,9 @@ export class RunContext implements HandlerContext {
     const { run, deps } = this;
     const { seq, id } = run.work;
     const { attempt, leaseSeq } = run;
-    this.ownReporter ??= new Reporter({ seq, leaseSeq, id, attempt }, deps.reports, () =>
+    const { mask } = run;
+    const reports = mask === undefined ? deps.reports : maskedReports(deps.reports, mask);
+    this.ownReporter ??= new Reporter({ seq, leaseSeq, id, attempt }, reports, () =>
       deps.clock.monotonicMs(),
     );
     return this.ownReporter;
@@ -117,6 +122,11 @@ export class RunContext implements HandlerContext {
   /** Of the tasks, as JSON text, the ids, as JSON text. One call after the other: their places count. */
   async spawnText(text: string): Promise<string> {
     const { seq, id } = this.run.work;
+    if ((this.run.mask?.(text) ?? text) !== text) {
+      throw errors.invalid([
+        { pointer: '#', detail: 'must not contain a secret; hand on its secretRef' },
+      ]);
+    }
     if (Buffer.byteLength(text) > SPAWN_BYTES_MAX) {
       throw errors.tooLarge('what is added at once', `${String(SPAWN_BYTES_MAX)} bytes (4 MiB)`);
     }

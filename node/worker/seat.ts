@@ -1,6 +1,6 @@
 import { toError } from '../base/errors.ts';
 import type { FromChild, ToChild } from './child-messages.ts';
-import { fromThrown, toThrown } from './outcome.ts';
+import { checkedResult, fromThrown, toThrown } from './outcome.ts';
 import type { RunContext } from './run-context.ts';
 
 /** One task that runs elsewhere, as its node sees it. */
@@ -36,7 +36,7 @@ function hearWell(seat: Seat, message: FromChild): void {
       void answer(seat, message);
       return;
     case 'completed':
-      seat.resolve(message.result);
+      seat.resolve(checkedResult(message.result));
       return;
     case 'thrown':
       seat.reject(fromThrown(message.thrown));

@@ -26,6 +26,13 @@ describe('the type http', () => {
   const ask = (payload: Readonly<Record<string, unknown>> = {}, options?: RunOptions) =>
     outcomeOf(http, { url: `${server.url}/path?q=1`, ...payload }, options);
 
+  it('shows the address without a name and password that stand in it', async () => {
+    server.answers((_request, response) => response.end('ok'));
+    const url = `${server.url.replace('http://', 'http://ann:hunter2@')}/path`;
+    const { result } = await ask({ url });
+    expect((result as { readonly url: string }).url).to.equal(`${server.url}/path`);
+  });
+
   // Seen to fail with `headers: request.headers`, and with the id of the task unescaped.
   it('sends method, headers and body, the id of the task and the number of its lease', async () => {
     server.answers((_request, response) => {

@@ -255,6 +255,21 @@ describe('a pretty log', () => {
     expect(second).to.match(/^ {4}at /);
   });
 
+  // Seen to fail without the masks.
+  it('says no password and no key, wherever they stand', async () => {
+    const collected = collect({ format: 'json' });
+    const key = `skein_0123456789ab_${'x'.repeat(43)}`;
+    const url = 'postgres://skein:hunter2@db:5432/skein';
+    const error = new Error(`cannot reach ${url}`, { cause: new Error(`Bearer ${key}`) });
+    collected.log.error('failed', { error, password: 'hunter2', api_key: 'hunter2', token: 7 });
+    const text = (await collected.lines()).join('\n');
+    expect(text).not.to.include('hunter2').and.not.to.include('xxx');
+    expect(text)
+      .to.include('postgres://skein:***@db:5432/skein')
+      .and.include('skein_0123456789ab_***');
+    expect(text).to.include('"token":7');
+  });
+
   it('escapes what would move the cursor or forge a line', async () => {
     const collected = collect({ format: 'pretty' });
     collected.log.info('a\nb', { id: '\u001b[2J', '\u0007key': '\u202e', err: new Error('x\ny') });

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { faultOfJson } from '../../node/core/json-shape.ts';
 import { handlerOf, nested } from './fakes.ts';
 import { Bench } from './setup.ts';
 
@@ -87,7 +88,8 @@ describe('what a handler returns or throws', () => {
 function jsonOf(value: unknown): string | undefined {
   if (value === null || value === undefined) return 'null';
   try {
-    return JSON.stringify(value);
+    const text = JSON.stringify(value) as string | undefined;
+    return text === undefined || faultOfJson(text) !== null ? undefined : text;
   } catch {
     return undefined;
   }
