@@ -1,8 +1,8 @@
 import { proveGraphs } from '../../scheduler/graphs.ts';
 
 // Goal: as test/scheduler/graphs.test.ts, over ten thousand graphs, some of which nobody has seen before.
-// Method: the same. Seen to fail with one look below a retried task, with ends that stay counted of a
-// dependency that is retried, and without tombstones: each within 2,500 graphs.
+// Method: the same. Seen to fail with one look below a retried task, and with ends that stay counted of a
+// dependency that is retried. Without tombstones they end well: test/rules has the moment that needs them.
 describe('random graphs at length', function () {
   this.timeout(900_000);
 
