@@ -17,9 +17,7 @@ const NPM = `
   fs.appendFileSync('npm-runs', process.argv.slice(2).join(' ') + '\\n');
   fs.mkdirSync('node_modules/typescript/bin', { recursive: true });
   fs.copyFileSync('straw-tsc.cjs', 'node_modules/typescript/bin/tsc');
-  fs.mkdirSync('node_modules/vite', { recursive: true });
-  fs.copyFileSync('straw-vite.cjs', 'node_modules/vite/index.cjs');
-  fs.writeFileSync('node_modules/vite/package.json', '{"main":"index.cjs"}');
+  fs.cpSync('straw-packages', 'node_modules', { recursive: true });
   fs.copyFileSync('package-lock.json', 'node_modules/.package-lock.json');`;
 
 const TSC = `
@@ -38,6 +36,13 @@ const VITE = `
     fs.writeFileSync(outDir + '/index.html', '');
   };`;
 
+const PACKAGES = {
+  'vite/index.cjs': VITE,
+  'vite/package.json': '{"main":"index.cjs"}',
+  'swagger-ui-dist/swagger-ui.css': '',
+  'swagger-ui-dist/swagger-ui-bundle.js': '',
+};
+
 describe('the set-up before every command', () => {
   let folder: string;
 
@@ -50,7 +55,9 @@ describe('the set-up before every command', () => {
     await write('proto/skein.proto', 'syntax = "proto3";');
     await write('straw-npm/npm-cli.js', NPM);
     await write('straw-tsc.cjs', TSC);
-    await write('straw-vite.cjs', VITE);
+    for (const [file, text] of Object.entries(PACKAGES))
+      await write(`straw-packages/${file}`, text);
+    await write('node/api/docs/index.html', '');
     await write('node/dashboard/vite.config.mjs', 'export const config = { build: {} };');
     await write('package-lock.json', JSON.stringify(LOCK));
     await write('package.json', '{"type":"module"}');
@@ -125,8 +132,7 @@ describe('the set-up before every command', () => {
     await write('package-lock.json', JSON.stringify({ packages }));
     await write('node_modules/.package-lock.json', JSON.stringify(LOCK));
     await write('node_modules/typescript/bin/tsc', TSC);
-    await write('node_modules/vite/index.cjs', VITE);
-    await write('node_modules/vite/package.json', '{"main":"index.cjs"}');
+    for (const [file, text] of Object.entries(PACKAGES)) await write(`node_modules/${file}`, text);
     expect(await run('bootstrap.mjs', 'build')).to.deep.equal({ code: 0, out: '' });
     expect(await runsOf('npm')).to.equal(0);
   });
