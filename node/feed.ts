@@ -1,13 +1,11 @@
-import type { Follow, News } from './core/messages.ts';
+import type { Follow, FromNode, News } from './core/messages.ts';
 
 /** The news that a node's stream brings, across incarnations: listeners stay, streams come and go. */
 type EndedListener = (seqs: readonly number[], codes: readonly number[]) => void;
 
 /** What carries subscriptions to the leader: the present incarnation's stream. */
 interface Subscriber {
-  watch(seqs: readonly number[]): void;
-  unwatch(seqs: readonly number[]): void;
-  followTasks(follow: Follow): void;
+  say(hint: Pick<FromNode, 'watch' | 'unwatch' | 'follow'>): void;
   readonly isLinked: boolean;
 }
 
@@ -22,15 +20,15 @@ export class Feed {
   }
 
   watch(seqs: readonly number[]): void {
-    this.current()?.watch(seqs);
+    this.current()?.say({ watch: seqs });
   }
 
   unwatch(seqs: readonly number[]): void {
-    this.current()?.unwatch(seqs);
+    this.current()?.say({ unwatch: seqs });
   }
 
   follow(follow: Follow): void {
-    this.current()?.followTasks(follow);
+    this.current()?.say({ follow });
   }
 
   /** Whether a leader was heard lately. */

@@ -4,18 +4,17 @@ import { Elector, type Leadership } from './cluster/elector.ts';
 import { LeaderContact } from './cluster/leader-contact.ts';
 import type { HeartbeatMetricsPort } from './cluster/ports.ts';
 import type { Config } from './config.ts';
+import { Drainer } from './drainer.ts';
 import { isUnderstood, PROTOCOL, type News } from './core/messages.ts';
 import type { Handler } from './core/handler.ts';
 import type { SpawnParent } from './core/submission.ts';
-import { LeaderLoop } from './leader/loop.ts';
 import type { LeaderMetricsPort, LinkHandlers, LinkToNode, LogPort } from './leader/ports.ts';
 import { openReports, type Reports } from './reports.ts';
-import { GraphReader } from './store/graph-reader.ts';
 import { LeaseStore } from './store/lease-store.ts';
 import { NodeRegistry, type FormerLife, type NodeFacts } from './store/node-registry.ts';
 import { isDataError } from './store/pipeline.ts';
-import { DeposedError, TermWriter } from './store/term-writer.ts';
 import type { Connection, LifeAnchor, Surroundings } from './surroundings.ts';
+import { beginTerm, type TermOfOffice } from './term-of-office.ts';
 import { Executor } from './worker/executor.ts';
 import type { WorkerMetricsPort } from './worker/ports.ts';
 import type { UserCode } from './worker/user-code.ts';
@@ -31,7 +30,7 @@ import { Worker } from './worker/worker.ts';
  * worker's, that of what runs say, and the one that renews the lease: none of these waits for another.
  */
 export interface IncarnationDeps {
-  readonly config: Pick<Config, 'name' | 'slots' | 'simulate' | 'labels' | 'timings'>;
+  readonly config: Pick<Config, 'name' | 'slots' | 'simulate' | 'labels' | 'timings' | 'drainMs'>;
   readonly surroundings: Surroundings;
   readonly log: LogPort & { child(fields: Readonly<Record<string, unknown>>): LogPort };
   readonly metrics: IncarnationMetrics;
@@ -48,6 +47,8 @@ export interface IncarnationDeps {
   onBuried(reason: string): void;
   /** The highest term that the lives before this one have seen: the next is above it. */
   readonly termSeen?: number;
+  /** The life before this one took no more work. */
+  readonly isDrained?: boolean;
 }
 
 export interface IncarnationMetrics
@@ -57,8 +58,6 @@ export interface IncarnationMetrics
   electionWon(): void;
 }
 
-/** Statements of the fenced session; large work is chunked (reliability.md's 400 ms). */
-const FENCED_STATEMENT_MS = 400;
 const STATEMENT_MS = 5000;
 /** Batches of outcomes that may be under way at once, each on a connection of its own. */
 const SETTLE_LANES = 2;
@@ -79,11 +78,12 @@ export class Incarnation {
   private readonly worker: Worker;
   private readonly reports: Reports;
   private readonly elector: Elector;
+  private readonly drainer: Drainer;
   private readonly anchor: LifeAnchor | undefined;
   private readonly incarnation: string;
   private leftBehind: FormerLife | undefined;
   private buriedFor = 'the cluster held this node for dead';
-  private term: { readonly loop: LeaderLoop; readonly ended: Promise<void> } | undefined;
+  private term: TermOfOffice | undefined;
 
   /** Registers a new incarnation and starts its roles. */
   static async begin(deps: IncarnationDeps): Promise<Incarnation> {
@@ -139,14 +139,24 @@ export class Incarnation {
     this.worker = this.createWorker(payloads, settles);
     this.contact = this.createContact(facts);
     this.elector = this.createElector(facts);
+    this.drainer = new Drainer({
+      ...{ clock: surroundings.clock, log: deps.log, contact: this.contact, worker: this.worker },
+      graceMs: deps.config.drainMs,
+      mark: (state) => registry.setState(nodeId, state),
+    });
     this.contact.start();
     this.elector.start();
     if (deps.termSeen !== undefined) this.elector.observeTerm(deps.termSeen);
+    if (deps.isDrained === true) this.drainer.set(true);
   }
 
   /** The highest term seen by this life, or by one before it. */
   get termSeen(): number {
     return this.elector.termSeen;
+  }
+
+  get isDrained(): boolean {
+    return this.drainer.isOn;
   }
 
   get isLeader(): boolean {
@@ -198,6 +208,7 @@ export class Incarnation {
    * what runs finish for `drainMs`, hands back the rest, and says goodbye.
    */
   async drain(drainMs: number, signal: AbortSignal): Promise<void> {
+    this.drainer.leave();
     await this.elector.resign();
     await this.registry.setState(this.nodeId, 'draining').catch((thrown: unknown) => {
       this.deps.log.warn('The node could not be marked as draining.', { error: toError(thrown) });
@@ -319,6 +330,9 @@ export class Incarnation {
       onEnded: this.deps.onEnded,
       onTerm: this.deps.onTerm,
       onNews: this.deps.onNews,
+      onDrain: (isOn) => {
+        this.drainer.set(isOn);
+      },
       onBuried: () => {
         this.deps.onBuried(this.buriedFor);
       },
@@ -353,46 +367,19 @@ export class Incarnation {
   }
 
   private lead(leadership: Leadership): void {
-    const { config, log, metrics, surroundings } = this.deps;
-    const { term } = leadership;
+    const { metrics } = this.deps;
     metrics.setLeader(true);
     metrics.electionWon();
-    const fenced = surroundings.connect('leader', FENCED_STATEMENT_MS, this.anchor);
-    const reads = surroundings.connect('reader', STATEMENT_MS, this.anchor);
-    const duties = surroundings.duties?.(this.anchor);
-    const writer = new TermWriter(fenced, term);
-    const loop = new LeaderLoop(
+    const shared = { ...this.deps, anchor: this.anchor, renewer: this.registry };
+    this.term = beginTerm(
       {
-        clock: surroundings.clock,
-        rng: surroundings.rng,
-        log: log.child({ term }),
-        metrics,
-        timings: config.timings,
-        reader: new GraphReader(reads),
-        writer,
-        renewer: this.registry,
-        processes: surroundings.processes,
-        ...duties,
-        isDeposedError: (error) => error instanceof DeposedError,
-        onDeposed: (reason) => {
-          log.warn('The office is given up.', { term, reason });
+        ...shared,
+        leaderlessMs: this.contact.leaderlessMs,
+        depose: (reason) => {
           this.elector.depose(reason);
         },
       },
       leadership,
     );
-    const ended = loop
-      .run()
-      .catch((thrown: unknown) => {
-        log.error('The term ended by an error.', { term, error: toError(thrown) });
-        this.elector.depose('the leader failed');
-      })
-      .then(() => Promise.all([fenced.close(), reads.close(), duties?.close()]))
-      .then(() => undefined);
-    this.term = { loop, ended };
-    const after_ms = this.contact.leaderlessMs;
-    void writer.addEvent('elected', config.name, { after_ms }).catch((thrown: unknown) => {
-      log.debug('The election could not be written down.', { error: toError(thrown) });
-    });
   }
 }

@@ -8,7 +8,7 @@ import type { LinkHandlers, LinkToNode } from './leader/ports.ts';
  * leases are others' now. The process, its REST and its peer server stay, and between two lives they
  * answer that nobody is home.
  */
-export interface LivesDeps extends Omit<IncarnationDeps, 'onBuried' | 'termSeen'> {
+export interface LivesDeps extends Omit<IncarnationDeps, 'onBuried' | 'termSeen' | 'isDrained'> {
   /** Whether the node is about to stop: then no further life begins. */
   readonly isStopping: () => boolean;
 }
@@ -21,6 +21,7 @@ export class Lives {
   private present: Incarnation | undefined;
   private rebirth: Promise<void> | undefined;
   private termSeen = 0;
+  private isDrained = false;
 
   constructor(deps: LivesDeps) {
     this.deps = deps;
@@ -55,6 +56,7 @@ export class Lives {
     return Incarnation.begin({
       ...this.deps,
       termSeen: this.termSeen,
+      isDrained: this.isDrained,
       onBuried: (reason) => {
         this.rebirth ??= this.beginAnew(reason).finally(() => {
           this.rebirth = undefined;
@@ -67,6 +69,7 @@ export class Lives {
     const { log, surroundings, isStopping } = this.deps;
     log.warn('This life of the node is over; it begins anew.', { reason });
     const buried = this.present;
+    this.isDrained = buried?.isDrained ?? false;
     this.termSeen = Math.max(this.termSeen, buried?.termSeen ?? 0);
     this.present = undefined;
     try {

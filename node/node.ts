@@ -24,6 +24,7 @@ import { KeyStore } from './store/key-store.ts';
 import { LogReader } from './store/log-reader.ts';
 import { LockSessions } from './store/lock-session.ts';
 import { migrate } from './store/migrate.ts';
+import { NodeControl } from './store/node-control.ts';
 import { PrimaryProbe } from './store/primary-probe.ts';
 import { PrimaryWatch } from './store/primary.ts';
 import { Schedules } from './store/schedules.ts';
@@ -117,6 +118,9 @@ class Node implements RunningNode {
   private readonly leader: LeaderPort = {
     look: (submitted) => {
       this.lives?.current?.contact.look(submitted);
+    },
+    nodesChanged: () => {
+      this.lives?.current?.contact.say({ nodesChanged: true });
     },
     isLeader: () => this.lives?.current?.isLeader ?? false,
     ask: async (question, signal) => this.lives?.current?.contact.ask(question, signal),
@@ -295,6 +299,7 @@ class Node implements RunningNode {
       workflows: new WorkflowReader(database),
       schedules: new Schedules(database),
       cluster: new ClusterReader({ session: database, clock: systemClock }),
+      nodes: new NodeControl(database),
       attention: new AttentionReader({ session: database, clock: systemClock }),
       types: new TypeControl(database),
       keys: new KeyStore(database),

@@ -1,7 +1,13 @@
 import { errors } from '../base/errors.ts';
 import { json } from './endpoint.ts';
 import type { ApiRequest, ApiResponse, Endpoint } from './endpoint.ts';
-import type { ClusterReaderPort, LeaderPort, MetricsPort, Readiness } from './ports.ts';
+import type {
+  ClusterReaderPort,
+  LeaderPort,
+  MetricsPort,
+  NodeControlPort,
+  Readiness,
+} from './ports.ts';
 import { nextLink, Query } from './query.ts';
 import { clusterBody, nodeBody } from './views.ts';
 
@@ -9,6 +15,7 @@ import { clusterBody, nodeBody } from './views.ts';
 export interface ClusterDeps {
   readonly cluster: ClusterReaderPort;
   readonly leader: LeaderPort;
+  readonly nodes: NodeControlPort;
   readonly metrics: MetricsPort;
   readonly readiness: () => Readiness;
 }
@@ -27,6 +34,20 @@ export function clusterEndpoints(deps: ClusterDeps): readonly Endpoint[] {
       role: 'read',
       path: '/nodes',
       handle: async () => json(200, (await cluster.nodes()).map(nodeBody)),
+    },
+    {
+      method: 'POST',
+      path: '/nodes/:name/drain',
+      role: 'operate',
+      isBodiless: true,
+      handle: (request) => setDrain(deps, request, true),
+    },
+    {
+      method: 'POST',
+      path: '/nodes/:name/undrain',
+      role: 'operate',
+      isBodiless: true,
+      handle: (request) => setDrain(deps, request, false),
     },
     {
       method: 'GET',
@@ -89,6 +110,20 @@ async function getNode({ cluster }: ClusterDeps, { params }: ApiRequest): Promis
   const node = (await cluster.nodes()).find((known) => known.name === name);
   if (node === undefined) throw errors.notFound(`the node ${name}`);
   return json(200, nodeBody(node));
+}
+
+/** Asked of the node by way of its row and the leader: the answer shows how it stands before that. */
+async function setDrain(
+  deps: ClusterDeps,
+  request: ApiRequest,
+  isOn: boolean,
+): Promise<ApiResponse> {
+  const name = request.params['name'] ?? '';
+  const isHere = name.includes('\0') ? null : await deps.nodes.setDrain(name, isOn);
+  if (isHere === null) throw errors.notFound(`the node ${name}`);
+  if (!isHere) throw errors.conflict(`the node ${name} is not there any more`);
+  deps.leader.nodesChanged();
+  return { ...(await getNode(deps, request)), status: 202 };
 }
 
 async function listEvents({ cluster }: ClusterDeps, request: ApiRequest): Promise<ApiResponse> {

@@ -26,6 +26,8 @@ import type {
 export interface LeaderPort {
   /** The inbox has something: look now. It is this task, where one is given. */
   look(submitted?: Submitted): void;
+  /** The row of a node was changed. */
+  nodesChanged(): void;
   /** Whether this very node leads. */
   isLeader(): boolean;
   /** What only the leader knows; undefined where there is none, or it does not answer in time. */
@@ -140,6 +142,11 @@ export interface SchedulesPort {
 
 export interface AttentionPort {
   attention(term: number): Promise<Attention>;
+}
+
+export interface NodeControlPort {
+  /** Null where no node of that name is known; false where it is not there any more. */
+  setDrain(name: string, isOn: boolean): Promise<boolean | null>;
 }
 
 export interface ClusterReaderPort {

@@ -28,6 +28,7 @@ import type {
   LogPort,
   LogReaderPort,
   MetricsPort,
+  NodeControlPort,
   Readiness,
   SchedulesPort,
   SubmissionsPort,
@@ -83,6 +84,7 @@ export interface ApiDeps {
   readonly workflows: WorkflowReaderPort;
   readonly schedules: SchedulesPort;
   readonly cluster: ClusterReaderPort;
+  readonly nodes: NodeControlPort;
   readonly attention: AttentionPort;
   readonly types: TypeControlPort;
   readonly keys: KeysPort;

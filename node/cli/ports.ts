@@ -122,20 +122,22 @@ export interface WorkflowView {
   readonly finished_at: string | null;
 }
 
+export interface NodeView {
+  readonly name: string;
+  readonly pid: number;
+  readonly state: string;
+  readonly is_leader: boolean;
+  readonly http_url: string;
+  readonly grpc_address: string;
+  readonly slots: number;
+  readonly running: number;
+  readonly version: string;
+}
+
 export interface ClusterView {
   readonly term: number;
   readonly leader: string | null;
-  readonly nodes: readonly {
-    readonly name: string;
-    readonly pid: number;
-    readonly state: string;
-    readonly is_leader: boolean;
-    readonly http_url: string;
-    readonly grpc_address: string;
-    readonly slots: number;
-    readonly running: number;
-    readonly version: string;
-  }[];
+  readonly nodes: readonly NodeView[];
   readonly counts: Counts;
 }
 
@@ -244,6 +246,8 @@ export interface ClientPort extends KeysPort {
   retryTasks(filter: BulkFilter): Promise<{ readonly count: number }>;
   explainTask(id: string): Promise<{ readonly sentence: string }>;
   cluster(): Promise<ClusterView>;
+  getNode(name: string): Promise<NodeView>;
+  drainNode(name: string, isOn: boolean): Promise<NodeView>;
   putSchedule(id: string, schedule: object): Promise<ScheduleView>;
   getSchedule(id: string): Promise<ScheduleView>;
   listSchedules(): AsyncIterable<ScheduleView>;

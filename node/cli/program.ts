@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { addChangeCommands } from './change-commands.ts';
 import { InputError } from './input-error.ts';
 import { addKeysCommand } from './keys-command.ts';
+import { addNodeCommands } from './node-commands.ts';
 import { addLogsCommand } from './logs-command.ts';
 import { addInspectCommands } from './inspect-commands.ts';
 import { isClientFailure } from './ports.ts';
@@ -63,6 +64,7 @@ export function buildProgram(deps: CliDeps, exit: (code: number) => void): Comma
   addClusterCommand(program, deps);
   addKeysCommand(program, deps);
   addDoctorCommand(program, deps, exit);
+  addNodeCommands(program, deps, exit);
   return program;
 }
 

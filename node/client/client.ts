@@ -9,6 +9,7 @@ import type {
   NewTask,
   SubmitOptions,
   NewWorkflow,
+  NodeBody,
   ScheduleBody,
   TaskBody,
   TaskPatchBody,
@@ -189,6 +190,12 @@ export class SkeinClient extends ClientReads {
   ): Promise<TypeBody> {
     const path = `/types/${encodeURIComponent(type)}`;
     return (await this.send('PATCH', path, patch, options)).body as TypeBody;
+  }
+
+  /** Asks it to take no more work, or to take it again; the answer shows how it stands before that. */
+  async drainNode(name: string, isOn = true, options: CallOptions = {}): Promise<NodeBody> {
+    const path = `/nodes/${encodeURIComponent(name)}/${isOn ? 'drain' : 'undrain'}`;
+    return (await this.post(path, undefined, options)) as NodeBody;
   }
 
   /** Stores it, or puts it in the place of another; the same again changes nothing. */

@@ -12,6 +12,7 @@ import type {
   LogLineBody,
   LogOptions,
   PageOptions,
+  NodeBody,
   ScheduleBody,
   TaskBody,
   TaskFilter,
@@ -151,6 +152,10 @@ export class ClientReads {
 
   async cluster(options: CallOptions = {}): Promise<ClusterBody> {
     return (await this.get('/cluster', options)).body as ClusterBody;
+  }
+
+  async getNode(name: string, options: CallOptions = {}): Promise<NodeBody> {
+    return (await this.get(`/nodes/${encodeURIComponent(name)}`, options)).body as NodeBody;
   }
 
   /** Every type that was heard of, in that order. */

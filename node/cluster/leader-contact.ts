@@ -3,7 +3,6 @@ import { toError } from '../base/errors.ts';
 import type {
   Aborts,
   Ask,
-  Follow,
   FromLeader,
   FromNode,
   Grants,
@@ -58,6 +57,8 @@ export interface LeaderContactDeps {
   /** A leader said that these tasks ended. */
   readonly onEnded: (seqs: readonly number[], codes: readonly number[]) => void;
   readonly onNews: (news: News) => void;
+  /** Somebody wants this node to take no more work, or to take it again. */
+  readonly onDrain: (isOn: boolean) => void;
   /** A stream to a leader is up: what was subscribed before is to be subscribed anew. */
   readonly onTerm: () => void;
   onBuried(): void;
@@ -193,16 +194,9 @@ export class LeaderContact {
     return this.questions.ask(question, send, signal);
   }
 
-  watch(seqs: readonly number[]): void {
-    this.current?.stream.send({ watch: seqs });
-  }
-
-  unwatch(seqs: readonly number[]): void {
-    this.current?.stream.send({ unwatch: seqs });
-  }
-
-  followTasks(follow: Follow): void {
-    this.current?.stream.send({ follow });
+  /** What else there is to say; unheard where no leader is. */
+  say(hint: Pick<FromNode, 'watch' | 'unwatch' | 'follow' | 'nodesChanged'>): void {
+    this.current?.stream.send(hint);
   }
 
   /** Whether the leader was heard lately. */
@@ -210,9 +204,9 @@ export class LeaderContact {
     return this.isHealthy;
   }
 
-  /** From now on every heartbeat says that this node takes no more work. */
-  drain(): void {
-    this.isDraining = true;
+  /** From now on every heartbeat says that this node takes no more work, or that it does. */
+  drain(isOn = true): void {
+    this.isDraining = isOn;
     this.beat();
   }
 
@@ -276,6 +270,7 @@ export class LeaderContact {
     const { ended } = message;
     if (ended !== undefined) this.deps.onEnded(ended.seqs, ended.codes);
     if (message.news !== undefined) this.deps.onNews(message.news);
+    if (message.drain !== undefined) this.deps.onDrain(message.drain.isOn);
     from.processed = message.number;
     if (message.goodbye === true) this.hangUp('the leader left its office');
   }

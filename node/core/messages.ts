@@ -187,6 +187,8 @@ export interface FromNode {
   readonly unwatch?: readonly number[];
   readonly ask?: Ask | undefined;
   readonly follow?: Follow | undefined;
+  /** The row of a node was changed by a person: look at the nodes. */
+  readonly nodesChanged?: boolean;
 }
 
 /** Leases that are committed; a node reads the payloads by a statement that begins after this. */
@@ -239,6 +241,8 @@ export interface FromLeader {
   readonly ended?: Ended | undefined;
   readonly prospect?: Prospected | undefined;
   readonly news?: News | undefined;
+  /** What somebody has asked of the node, by its row: whether to take no more work. */
+  readonly drain?: { readonly isOn: boolean } | undefined;
   /** The leader leaves its office: look for the next one at once. */
   readonly goodbye?: boolean;
 }

@@ -139,6 +139,9 @@ export class LeaderLoop {
       onUnlinked: () => {
         this.reaper.look();
       },
+      onNodesChanged: () => {
+        this.reaper.look();
+      },
       onFollow: (nodeId, follow) => {
         if (follow === null) this.herald.leave(nodeId);
         else this.herald.follow(nodeId, follow);

@@ -63,6 +63,8 @@ export interface NodeRow {
   readonly pid: number;
   readonly pidStarted: string;
   readonly processGroups: readonly number[];
+  /** Somebody wants it to take no more work. */
+  readonly isDrainAsked: boolean;
 }
 
 export interface ReaderPort {

@@ -123,7 +123,11 @@ export class Reaper {
     const held = holders();
     const nodes = await this.persist('nodes', () => reader.nodes(held));
     const known = new Set(nodes.map((node) => node.nodeId));
-    for (const node of nodes) await this.lookAt(node);
+    for (const node of nodes) {
+      await this.lookAt(node);
+      // One that leaves is draining by itself.
+      if (node.isDrainAsked || node.state === 'alive') roster.order(node.nodeId, node.isDrainAsked);
+    }
     for (const nodeId of held) {
       // Its row is gone: nothing can renew it any more.
       if (!known.has(nodeId)) mailbox.post({ kind: 'node-lost', nodeId });

@@ -37,6 +37,7 @@ export interface RosterDeps extends RetryDeps {
   readonly mailbox: Mailbox;
   readonly onLook: () => void;
   readonly onUnlinked: () => void;
+  readonly onNodesChanged: () => void;
   /** What the scheduler knows, without a step of it. */
   readonly prospect: (ask: Ask) => Prospected;
   /** What a node wants to be told of; null where it is gone. */
@@ -185,6 +186,13 @@ export class Roster {
     }
   }
 
+  /** Tells a node whether to take no more work, where it does otherwise. */
+  order(nodeId: number, isOn: boolean): void {
+    const seat = this.seats.get(nodeId);
+    const isOther = seat !== undefined && seat.lastHeartbeat > 0 && seat.isDraining !== isOn;
+    if (isOther) this.send(seat, { drain: { isOn } });
+  }
+
   tellNews(nodeId: number, news: News): void {
     const seat = this.seats.get(nodeId);
     if (seat !== undefined) this.send(seat, { news });
@@ -231,6 +239,7 @@ export class Roster {
     if (this.seats.get(nodeId) !== seat) return;
     seat.lastHeardMs = clock.monotonicMs();
     if (message.look === true) this.deps.onLook();
+    if (message.nodesChanged === true) this.deps.onNodesChanged();
     if (seat.early !== undefined) {
       if (seat.early.length < EARLY_MAX) seat.early.push(message);
       else seat.link.close();

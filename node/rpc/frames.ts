@@ -41,6 +41,7 @@ export type Parsed<Frame> =
 
 export function parseFromNode(wire: FromNode__Output): Parsed<FromNode> {
   const { hello, heartbeat, told, look, submitted, watch, unwatch, ask, follow } = wire;
+  const { nodesChanged } = wire;
   const fault =
     (hello && faultOfHello(hello)) ??
     (heartbeat && faultOfHeartbeat(heartbeat)) ??
@@ -63,13 +64,14 @@ export function parseFromNode(wire: FromNode__Output): Parsed<FromNode> {
       unwatch,
       ask: ask ?? undefined,
       follow: follow ?? undefined,
+      nodesChanged,
     },
   };
 }
 
 export function parseFromLeader(wire: FromLeader__Output): Parsed<FromLeader> {
   const { term, number, grants, aborts, recall, answer, toldThrough, ended, goodbye } = wire;
-  const { prospect, news } = wire;
+  const { prospect, news, drain } = wire;
   const fault =
     faultOfNumbers('term, number and told_through', [term, number, toldThrough]) ??
     (grants && faultOfGrants(grants)) ??
@@ -97,6 +99,7 @@ export function parseFromLeader(wire: FromLeader__Output): Parsed<FromLeader> {
       // Its phase was found to be one.
       prospect: (prospect as Prospected | null) ?? undefined,
       news: news ?? undefined,
+      drain: drain ?? undefined,
       goodbye,
     },
   };

@@ -13,6 +13,10 @@ export interface NodeRecord {
   readonly nodeId: number;
   readonly name: string;
   readonly pid: number;
+  /**
+   * `alive`, `lost` (its lease is over), `dead`, `left`; `draining`: it takes no more work; `drained`:
+   * nothing runs there any more, and it stays.
+   */
   readonly state: string;
   readonly isLeader: boolean;
   readonly httpUrl: string;
@@ -59,6 +63,8 @@ const NODES: Statement = {
   text: `
     select distinct on (n.name) n.node_id, n.name, n.pid,
       case when n.state in ('alive', 'draining') and n.lease_until < clock_timestamp() then 'lost'
+        when n.drain_asked_at is null then n.state
+        when n.state = 'alive' then 'draining' when n.state = 'draining' then 'drained'
         else n.state end as state,
       n.node_id = t.leader_node_id and n.state in ('alive', 'draining') as is_leader,
       n.http_url, n.grpc_address, n.slots, n.types, n.labels, n.version, n.started_at, n.last_heartbeat_at

@@ -101,7 +101,7 @@ const READ_NODES: Statement = {
   text: `
 select node_id, name, state, lease_until < clock_timestamp(),
   (extract(epoch from lease_until) * 1000)::float8, boot_id, pid_namespace, pid, pid_started,
-  process_groups
+  process_groups, drain_asked_at is not null
 from skein.node where state in ('alive', 'draining') or node_id = any ($1::bigint[])`,
 };
 
@@ -164,6 +164,7 @@ export interface NodeRow {
   readonly pid: number;
   readonly pidStarted: string;
   readonly processGroups: readonly number[];
+  readonly isDrainAsked: boolean;
 }
 
 export class GraphReader {
@@ -319,6 +320,7 @@ function toNodeRow(row: Row): NodeRow {
     pid: row[7] as number,
     pidStarted: row[8] as string,
     processGroups: row[9] as number[],
+    isDrainAsked: row[10] as boolean,
   };
 }
 

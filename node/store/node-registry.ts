@@ -120,7 +120,7 @@ export class NodeRegistry {
   }
 
   /** False where the database holds the node for dead already. */
-  async setState(nodeId: number, state: 'draining' | 'left'): Promise<boolean> {
+  async setState(nodeId: number, state: 'alive' | 'draining' | 'left'): Promise<boolean> {
     return (await this.pipeline.query(SET_STATE, [nodeId, state])).length === 1;
   }
 

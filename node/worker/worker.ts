@@ -3,6 +3,7 @@ import type { Clock, Rng } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
 import { AbortReason, type Aborts, type Grants, type Recall } from '../core/messages.ts';
 import type { Executor } from './executor.ts';
+import { Grace } from './grace.ts';
 import { Halt, Interruption } from './halt.ts';
 import { interrupted, type Outcome } from './outcome.ts';
 import type { LeaseStorePort, LogPort, ToldSettlement, Work, WorkerMetricsPort } from './ports.ts';
@@ -54,10 +55,6 @@ const AHEAD_A_SLOT = 32;
 const OUTAGE_BACKOFF = { baseMs: 50, maxMs: 1000 };
 /** A task that runs longer than this shows `started_at` while it runs. */
 const MARK_AFTER_MS = 200;
-/** What the outcomes of interrupted tasks get to be settled at the end of a drain. */
-const LAST_SETTLES_MS = 5000;
-/** The same where it must be quick: more than a child gets between its signal and its kill. */
-const HURRIED_SETTLES_MS = 2000;
 
 export class Worker {
   private readonly deps: WorkerDeps;
@@ -74,10 +71,11 @@ export class Worker {
   /** Tasks that hold no slot and wait where they will run. */
   private ahead = 0;
   private isDraining = false;
-  private onIdle: (() => void) | undefined;
+  private readonly grace: Grace;
 
   constructor(deps: WorkerDeps) {
     this.deps = deps;
+    this.grace = new Grace(deps.clock);
     this.settler = new Settler({
       ...deps,
       outage: this.outage,
@@ -85,7 +83,7 @@ export class Worker {
         for (const item of accepted) this.forget(item.seq, item.leaseSeq);
         for (const item of stale) this.forget(item.seq, item.leaseSeq);
         if (accepted.length > 0) deps.onSettled(accepted);
-        if (this.held.size === 0) this.onIdle?.();
+        if (this.held.size === 0) this.grace.end();
       },
     });
     deps.metrics.setSlots(deps.slots, 0);
@@ -184,39 +182,29 @@ export class Worker {
   /**
    * Takes no more work, hands back what has not begun, lets the rest finish for `graceMs`, interrupts
    * it then, and settles all. The signal ends the grace: what runs is interrupted and handed back at
-   * once. Resolves when nothing is held, and at the latest 5 s after the grace, 2 s after the signal:
-   * what is not settled by then will be reclaimed.
+   * once. Resolves when nothing is held or work is taken again, and at the latest 5 s after the grace, 2 s
+   * after the signal: what is not settled by then will be reclaimed.
    */
   async drain(graceMs: number, signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.deps;
+    const { log } = this.deps;
     this.isDraining = true;
     for (const lease of [...this.fetchQueue, ...this.slotQueue]) this.handBack(lease, 'draining');
     this.fetchQueue.clear();
     this.slotQueue.clear();
-    const cancelGrace = clock.after(graceMs, () => {
-      this.interruptAll('draining');
+    await this.grace.wait({
+      ...{ graceMs, signal, isIdle: () => this.held.size === 0 },
+      interrupt: () => {
+        if (this.isDraining) this.interruptAll('draining');
+      },
     });
-    await new Promise<void>((resolve) => {
-      const end = (): void => {
-        this.onIdle = undefined;
-        cancelGrace();
-        cancelLast();
-        cancelHurry?.();
-        signal.removeEventListener('abort', hurry);
-        resolve();
-      };
-      const hurry = (): void => {
-        cancelHurry = clock.after(HURRIED_SETTLES_MS, end);
-        this.interruptAll('draining');
-      };
-      let cancelHurry: (() => void) | undefined;
-      const cancelLast = clock.after(graceMs + LAST_SETTLES_MS, end);
-      this.onIdle = end;
-      signal.addEventListener('abort', hurry, { once: true });
-      if (this.held.size === 0) end();
-      else if (signal.aborted) hurry();
-    });
-    if (this.held.size > 0) log.warn('Leases were left unsettled.', { count: this.held.size });
+    const count = this.mayTakeWork() ? 0 : this.held.size;
+    if (count > 0) log.warn('Leases were left unsettled.', { count });
+  }
+
+  /** Takes work again, and lets what still runs of a drain run on. */
+  resume(): void {
+    this.isDraining = false;
+    this.grace.end();
   }
 
   /**
@@ -227,8 +215,12 @@ export class Worker {
     this.stopping.abort(new Error('the worker is stopped'));
     this.interruptAll('draining');
     this.settler.stop();
-    this.onIdle?.();
+    this.grace.end();
     return this.deps.executor.stop();
+  }
+
+  private mayTakeWork(): boolean {
+    return !this.isDraining;
   }
 
   private interrupt(lease: Held, code: Interruption['code']): void {

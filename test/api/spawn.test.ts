@@ -25,6 +25,7 @@ describe('tasks that a task adds', () => {
       leader: {
         look: () => (looks += 1),
         isLeader: () => false,
+        nodesChanged: () => undefined,
         ask: () => Promise.resolve(undefined),
       },
       metrics: {

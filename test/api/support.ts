@@ -9,6 +9,7 @@ import { ClusterReader } from '../../node/store/cluster-reader.ts';
 import { TypeControl } from '../../node/store/type-control.ts';
 import { Database } from '../../node/store/database.ts';
 import { KeyStore } from '../../node/store/key-store.ts';
+import { NodeControl } from '../../node/store/node-control.ts';
 import { LogReader } from '../../node/store/log-reader.ts';
 import { Schedules } from '../../node/store/schedules.ts';
 import { Submissions } from '../../node/store/submissions.ts';
@@ -94,6 +95,8 @@ export interface Api {
   readonly server: ApiServer;
   readonly feed: FakeFeed;
   readonly looks: () => number;
+  /** How often the leader was told to look at the nodes. */
+  readonly nodesChanged: () => number;
   readonly requests: readonly string[];
   readonly state: { isLeader: boolean; ready: boolean };
   get(path: string, headers?: Record<string, string>): Promise<Answer>;
@@ -158,6 +161,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
   const requests: string[] = [];
   const sessions: pg.Client[] = [];
   let looks = 0;
+  let nodesChanged = 0;
   const server = new ApiServer({
     clock: systemClock,
     log: options.onError === undefined ? silent : { ...silent, error: options.onError },
@@ -165,6 +169,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     port: 0,
     leader: {
       look: () => (looks += 1),
+      nodesChanged: () => (nodesChanged += 1),
       isLeader: () => state.isLeader,
       ask: () => Promise.resolve(undefined),
     },
@@ -183,6 +188,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     workflows: new WorkflowReader(database),
     schedules: new Schedules(database),
     cluster: new ClusterReader({ session: database, clock: systemClock }),
+    nodes: new NodeControl(database),
     attention: new AttentionReader({ session: database, clock: systemClock }),
     types: new TypeControl(database),
     keys: new KeyStore(database),
@@ -218,6 +224,7 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     state,
     requests,
     looks: () => looks,
+    nodesChanged: () => nodesChanged,
     get: (path, headers = {}) => ask(path, { headers }),
     post: (path, body) => ask(path, jsonBody('POST', body)),
     patch: (path, body) => ask(path, jsonBody('PATCH', body)),

@@ -24,6 +24,7 @@ const EMPTY_FROM_NODE: FromNode__Output = {
   unwatch: [],
   ask: null,
   follow: null,
+  nodesChanged: false,
 };
 const EMPTY_FROM_LEADER: FromLeader__Output = {
   term: 1,
@@ -37,6 +38,7 @@ const EMPTY_FROM_LEADER: FromLeader__Output = {
   goodbye: false,
   prospect: null,
   news: null,
+  drain: null,
 };
 
 const told = {
@@ -201,6 +203,7 @@ const fromNode: fc.Arbitrary<FromNode> = fc.record({
   watch: fc.array(safe),
   unwatch: fc.array(safe),
   ask: maybe(record({ number: safe, seq: safe, typeIds: fc.array(word) })),
+  nodesChanged: fc.boolean(),
   follow: maybe(
     record({
       ...{ isOn: fc.boolean(), isAnew: fc.boolean() },
@@ -249,6 +252,7 @@ const fromLeader: fc.Arbitrary<Omit<FromLeader, 'number'>> = fc.record({
     ),
   ),
   news: maybe(news),
+  drain: maybe(record({ isOn: fc.boolean() })),
 });
 
 describe('frames over the real wire', () => {
@@ -295,6 +299,7 @@ describe('frames over the real wire', () => {
       recall: undefined,
       prospect: undefined,
       news: undefined,
+      drain: undefined,
       answer: undefined,
       toldThrough: 0,
       ended: undefined,

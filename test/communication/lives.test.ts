@@ -44,7 +44,7 @@ describe('the lives of a node', function () {
     const silent = { debug: () => 0, info: () => 0, warn: () => 0, error: () => 0 };
     const name = 'node-1';
     lives = new Lives({
-      config: { name, slots: 1, simulate: false, labels: [], timings: LAN },
+      config: { name, slots: 1, simulate: false, labels: [], drainMs: 1000, timings: LAN },
       surroundings: realSurroundings({
         ...{ databaseUrl: database.url, name, log: silent, primary: watch },
         childEntry: new URL('../../node/task-child.ts', import.meta.url),

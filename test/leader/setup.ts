@@ -82,6 +82,7 @@ export function setup() {
       typeMeansMs: [],
     }),
     onFollow: (nodeId, follow) => followed.push([nodeId, follow]),
+    onNodesChanged: () => unlinked.push('nodes changed'),
     onUnlinked: () => unlinked.push('unlinked'),
   });
   /** Joins a node and answers its link, or why it was refused. */

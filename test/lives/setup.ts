@@ -137,6 +137,7 @@ export class TestNode {
         slots: options.slots ?? 4,
         simulate: false,
         labels: [],
+        drainMs: 1000,
         timings: options.timings ?? LAN,
       },
       log: { ...log, child: () => log },

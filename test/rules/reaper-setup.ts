@@ -12,6 +12,7 @@ import { seededRng } from '../support/seeded-rng.ts';
 export const NODE_ROW: NodeRow = {
   ...{ nodeId: 1, name: 'node-1', state: 'alive', isExpired: true, leaseUntilMs: 5 },
   ...{ bootId: 'b', pidNamespace: 'n', pid: 1, pidStarted: '1', processGroups: [] },
+  isDrainAsked: false,
 };
 
 /** The reaper of a new leader before a table with one node, which holds a lease and is not linked. */
@@ -23,6 +24,8 @@ export class Graveyard {
   reads = 0;
   /** Heartbeats that wait for their answer, and the answers: node, number, whether it was renewed. */
   due: ReadonlyMap<number, number> = new Map();
+  /** Node, and whether it is to take no more work. */
+  readonly orders: (readonly [number, boolean])[] = [];
   readonly answers: (readonly [number, number, boolean])[] = [];
   /** What the database answers to a renewal. */
   renewed: readonly { readonly nodeId: number; readonly leaseUntilMs: number }[] = [];
@@ -50,6 +53,7 @@ export class Graveyard {
     const roster = {
       isLinked: () => false,
       silentFor: () => [],
+      order: (...order: readonly [number, boolean]) => this.orders.push(order),
       takeHeartbeats: () => {
         const { due } = this;
         this.due = new Map();

@@ -106,7 +106,15 @@ describe('rule 18: a node that cannot renew', () => {
     let say: (message: FromLeader) => void = () => undefined;
     let abortedMs = Infinity;
     const contact = new LeaderContact({
-      ...{ clock, timings: LAN, onEnded: () => 0, onTerm: () => 0, onNews: () => 0, onBuried: () => 0 },
+      ...{
+        clock,
+        timings: LAN,
+        onEnded: () => 0,
+        onTerm: () => 0,
+        onNews: () => 0,
+        onDrain: () => 0,
+        onBuried: () => 0,
+      },
       ...{ setLinkHealthy: () => undefined, observeTerm: () => undefined },
       log: { debug: () => 0, info: () => 0, warn: () => 0, error: () => 0 },
       metrics: { heartbeatAnswered: () => undefined },

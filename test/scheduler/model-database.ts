@@ -305,6 +305,7 @@ export class ModelDatabase {
       leaseUntilMs: untilMs,
       ...identity,
       processGroups: [],
+      isDrainAsked: false,
     };
   }
 }

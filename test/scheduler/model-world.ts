@@ -66,6 +66,7 @@ export class ModelNode implements WorkerPort {
       onEnded: () => undefined,
       onTerm: () => undefined,
       onNews: () => undefined,
+      onDrain: () => undefined,
       onBuried: () => {
         world.faults.push(`node ${String(nodeId)} was buried alive`);
       },

@@ -72,7 +72,10 @@ export class SimNode implements PeerPlace {
     this.api = new SimConnection(route, API_STATEMENT_MS);
     this.isolation = new SimIsolation(world, process);
     this.lives = new Lives({
-      config: { name: facts.name, slots: facts.slots, simulate: false, labels: [], timings: LAN },
+      config: {
+        ...{ name: facts.name, slots: facts.slots, simulate: false, labels: [] },
+        ...{ drainMs: 1000, timings: LAN },
+      },
       surroundings: this.surroundings(),
       log: world.logOf(facts.name),
       metrics: METRICS,

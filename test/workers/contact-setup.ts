@@ -119,6 +119,7 @@ export function setup({ sinceRegisteredMs = 0 } = {}) {
     observeTerm: (term) => calls.push(`term ${String(term)}`),
     onEnded: (seqs) => calls.push(`ended ${seqs.join()}`),
     onTerm: () => calls.push('onTerm'),
+    onDrain: (isOn) => calls.push(`drain ${String(isOn)}`),
     onNews: ({ seqs }) => calls.push(`news ${seqs.join()}`),
     onBuried: () => calls.push('buried'),
   });

@@ -87,6 +87,25 @@ const CLUSTER: readonly Operation[] = [
     answers: { 200: answer('The node.', bodies.node, NODE) },
   },
   {
+    route: 'POST /nodes/:name/drain',
+    id: 'drainNode',
+    tag: 'cluster',
+    summary: 'Let it take no more work',
+    description:
+      'What runs there finishes, or is handed back uncharged when its time to drain is up. It goes on to ' +
+      'answer, as `drained`, until it is told otherwise or stopped.',
+    answers: { 202: answer('The node; it was asked.', bodies.node) },
+    problems: { 409: 'It is not there any more.' },
+  },
+  {
+    route: 'POST /nodes/:name/undrain',
+    id: 'undrainNode',
+    tag: 'cluster',
+    summary: 'Let it take work again',
+    answers: { 202: answer('The node; it was asked.', bodies.node) },
+    problems: { 409: 'It is not there any more.' },
+  },
+  {
     route: 'GET /events',
     id: 'listEvents',
     tag: 'cluster',

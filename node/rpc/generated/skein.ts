@@ -3,6 +3,7 @@ import type { MessageTypeDefinition } from '@grpc/proto-loader';
 
 import type { Aborts as _skein_v1_Aborts, Aborts__Output as _skein_v1_Aborts__Output } from './skein/v1/Aborts.ts';
 import type { Ask as _skein_v1_Ask, Ask__Output as _skein_v1_Ask__Output } from './skein/v1/Ask.ts';
+import type { Drain as _skein_v1_Drain, Drain__Output as _skein_v1_Drain__Output } from './skein/v1/Drain.ts';
 import type { Ended as _skein_v1_Ended, Ended__Output as _skein_v1_Ended__Output } from './skein/v1/Ended.ts';
 import type { Follow as _skein_v1_Follow, Follow__Output as _skein_v1_Follow__Output } from './skein/v1/Follow.ts';
 import type { FromLeader as _skein_v1_FromLeader, FromLeader__Output as _skein_v1_FromLeader__Output } from './skein/v1/FromLeader.ts';
@@ -27,6 +28,7 @@ export interface ProtoGrpcType {
     v1: {
       Aborts: MessageTypeDefinition<_skein_v1_Aborts, _skein_v1_Aborts__Output>
       Ask: MessageTypeDefinition<_skein_v1_Ask, _skein_v1_Ask__Output>
+      Drain: MessageTypeDefinition<_skein_v1_Drain, _skein_v1_Drain__Output>
       Ended: MessageTypeDefinition<_skein_v1_Ended, _skein_v1_Ended__Output>
       Follow: MessageTypeDefinition<_skein_v1_Follow, _skein_v1_Follow__Output>
       FromLeader: MessageTypeDefinition<_skein_v1_FromLeader, _skein_v1_FromLeader__Output>

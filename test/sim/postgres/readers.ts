@@ -91,6 +91,7 @@ export const GRAPH_READER: Programs = {
     return found.map((row) => [
       ...[row.nodeId, row.name, row.state, row.leaseUntil < data.clockMs(), row.leaseUntil],
       ...[row.bootId, row.pidNamespace, row.pid, row.pidStarted, row.groups],
+      row.isDrainAsked,
     ]);
   },
 
@@ -181,6 +182,7 @@ export const NODE_REGISTRY: Programs = {
       pid: pid as number,
       pidStarted: pidStarted as string,
       groups: [],
+      isDrainAsked: false,
     });
     return [[nodeId]];
   },

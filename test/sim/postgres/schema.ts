@@ -84,6 +84,7 @@ export interface NodeRow {
   readonly pid: number;
   readonly pidStarted: string;
   readonly groups: readonly number[];
+  readonly isDrainAsked: boolean;
 }
 
 export interface TermRow {

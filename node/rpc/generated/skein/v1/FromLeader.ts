@@ -7,6 +7,7 @@ import type { Ended as _skein_v1_Ended, Ended__Output as _skein_v1_Ended__Output
 import type { Recall as _skein_v1_Recall, Recall__Output as _skein_v1_Recall__Output } from '../../skein/v1/Recall.ts';
 import type { Prospect as _skein_v1_Prospect, Prospect__Output as _skein_v1_Prospect__Output } from '../../skein/v1/Prospect.ts';
 import type { News as _skein_v1_News, News__Output as _skein_v1_News__Output } from '../../skein/v1/News.ts';
+import type { Drain as _skein_v1_Drain, Drain__Output as _skein_v1_Drain__Output } from '../../skein/v1/Drain.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface FromLeader {
@@ -21,6 +22,7 @@ export interface FromLeader {
   'recall'?: (_skein_v1_Recall | null);
   'prospect'?: (_skein_v1_Prospect | null);
   'news'?: (_skein_v1_News | null);
+  'drain'?: (_skein_v1_Drain | null);
 }
 
 export interface FromLeader__Output {
@@ -35,4 +37,5 @@ export interface FromLeader__Output {
   'recall': (_skein_v1_Recall__Output | null);
   'prospect': (_skein_v1_Prospect__Output | null);
   'news': (_skein_v1_News__Output | null);
+  'drain': (_skein_v1_Drain__Output | null);
 }

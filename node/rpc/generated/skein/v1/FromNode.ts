@@ -18,6 +18,7 @@ export interface FromNode {
   'submitted'?: (_skein_v1_Submitted | null);
   'ask'?: (_skein_v1_Ask | null);
   'follow'?: (_skein_v1_Follow | null);
+  'nodesChanged'?: (boolean);
 }
 
 export interface FromNode__Output {
@@ -30,4 +31,5 @@ export interface FromNode__Output {
   'submitted': (_skein_v1_Submitted__Output | null);
   'ask': (_skein_v1_Ask__Output | null);
   'follow': (_skein_v1_Follow__Output | null);
+  'nodesChanged': (boolean);
 }
