@@ -6,6 +6,7 @@ import { Outbox } from './outbox.ts';
 import { Placements, type PlacementClass } from './placement.ts';
 import { isDueEarlier, RowHeap } from './ready-queue.ts';
 import type { TypeGates } from './events.ts';
+import { ReadyAges } from './ready-ages.ts';
 import type { ReadySamples } from './ready-samples.ts';
 import { Story } from './story.ts';
 import { NONE, Phase, Seen, TaskGraph } from './task-graph.ts';
@@ -54,6 +55,7 @@ export class SchedulerState {
   /** The live set was read to its end: every lease there is has been seen. */
   isTakenOver = false;
   nowMs = 0;
+  readonly readyAges = new ReadyAges();
   /** Only while somebody watches. */
   readySamples: ReadySamples | undefined;
   private countedMax = COUNTED_MIN;
@@ -112,6 +114,7 @@ export class SchedulerState {
         } else {
           this.setPhase(row, Phase.READY);
           this.placementOf(row).ready.push(row);
+          this.readyAges.enter(row, this.nowMs);
           this.readySamples?.becameReady(graph.at(graph.seq, row), this.nowMs);
         }
     }
@@ -122,8 +125,10 @@ export class SchedulerState {
     const { graph } = this;
     const phase = graph.at(graph.phase, row);
     this.placementOf(row).type.leases?.delete(graph.at(graph.seq, row));
-    if (phase === Phase.READY) this.placementOf(row).ready.delete(row);
-    else if (phase === Phase.DELAYED) this.timers.delete(row);
+    if (phase === Phase.READY) {
+      this.placementOf(row).ready.delete(row);
+      this.readyAges.leave(row);
+    } else if (phase === Phase.DELAYED) this.timers.delete(row);
     const nodeId = graph.at(graph.node, row);
     if (nodeId !== 0) {
       graph.node[row] = 0;

@@ -89,7 +89,8 @@ export class Scheduler {
     for (const placement of state.placements.all()) ready += placement.ready.size;
     let leased = 0;
     for (const member of state.members.all()) leased += member.held.size;
-    return { tasks: state.graph.size, ready, leased };
+    const oldestReadyMs = state.readyAges.oldestMs(state.nowMs);
+    return { tasks: state.graph.size, ready, leased, oldestReadyMs };
   }
 
   /** How all tasks stand, for people who watch. */
@@ -312,6 +313,8 @@ export interface SchedulerCounts {
   readonly tasks: number;
   readonly ready: number;
   readonly leased: number;
+  /** How long the task has been ready that waits longest. */
+  readonly oldestReadyMs: number;
 }
 
 export interface SchedulerStanding {

@@ -240,12 +240,13 @@ export class LeaderLoop {
         if (stuck !== undefined) onDeposed(`the database does not answer: ${stuck}`);
         if (clock.monotonicMs() - gaugesMs >= HOUSEKEEPING_MS) {
           gaugesMs = clock.monotonicMs();
-          const { tasks, ready, leased } = this.scheduler.counts;
+          const { tasks, ready, leased, oldestReadyMs } = this.scheduler.counts;
           metrics.leaderGauges({
             queued: tasks - leased,
             running: leased,
             ended: undefined,
             ready,
+            oldestReadySeconds: oldestReadyMs / 1000,
             leases: leased,
             nodes: this.roster.counts,
           });

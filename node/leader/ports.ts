@@ -139,6 +139,7 @@ export interface LeaderMetricsPort {
     readonly running: number;
     readonly ended: undefined;
     readonly ready: number;
+    readonly oldestReadySeconds: number;
     readonly leases: number;
     readonly nodes: { readonly alive: number; readonly draining: number };
   }): void;

@@ -46,6 +46,7 @@ export interface LeaderGauges {
       }
     | undefined;
   readonly ready: number;
+  readonly oldestReadySeconds: number;
   readonly leases: number;
   readonly nodes: { readonly alive: number; readonly draining: number };
 }
@@ -83,6 +84,10 @@ export class Metrics {
     'skein_tasks',
     'Tasks of the cluster by status; from the leader alone.',
     'status',
+  );
+  private readonly oldestReady = this.gauge(
+    'skein_oldest_ready_seconds',
+    'How long the task has been ready that waits longest; from the leader alone.',
   );
   private readonly ready = this.gauge(
     'skein_ready_tasks',
@@ -187,10 +192,11 @@ export class Metrics {
   }
 
   leaderGauges(gauges: LeaderGauges): void {
-    const { queued, running, ended, ready, leases, nodes } = gauges;
+    const { queued, running, ended, ready, oldestReadySeconds, leases, nodes } = gauges;
     const byStatus = { QUEUED: queued, RUNNING: running, ...ended };
     for (const [status, count] of Object.entries(byStatus)) this.tasks.set({ status }, count);
     this.ready.set(ready);
+    this.oldestReady.set(oldestReadySeconds);
     this.leases.set(leases);
     for (const [state, count] of Object.entries(nodes)) this.nodes.set({ state }, count);
   }
@@ -201,6 +207,7 @@ export class Metrics {
     this.nodes.reset();
     // A gauge without labels is reset to 0; removed, it is absent.
     this.ready.remove({});
+    this.oldestReady.remove({});
     this.leases.remove({});
   }
 

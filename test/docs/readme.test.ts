@@ -137,6 +137,7 @@ async function metricRows(): Promise<readonly (readonly string[])[]> {
     running: 0,
     ended: undefined,
     ready: 0,
+    oldestReadySeconds: 0,
     leases: 0,
     nodes: { alive: 1, draining: 0 },
   });

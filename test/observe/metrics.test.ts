@@ -38,6 +38,7 @@ const LEADER_GAUGES = {
   running: 2,
   ended: { COMPLETED: 10, FAILED: 1, CANCELLED: 0, SKIPPED: 3 },
   ready: 4,
+  oldestReadySeconds: 1.5,
   leases: 2,
   nodes: { alive: 3, draining: 1 },
 };
@@ -58,6 +59,7 @@ describe('the metrics of a node', () => {
       skein_task_duration_seconds: 'histogram',
       skein_task_queue_seconds: 'histogram',
       skein_tasks: 'gauge',
+      skein_oldest_ready_seconds: 'gauge',
       skein_ready_tasks: 'gauge',
       skein_leases_active: 'gauge',
       skein_leases_reclaimed_total: 'counter',
@@ -203,7 +205,8 @@ describe('heartbeats', () => {
 });
 
 describe('the gauges of the leader', () => {
-  const LEADER_ONLY = /^(skein_tasks\{|skein_ready_tasks|skein_leases_active|skein_nodes)/;
+  const LEADER_ONLY =
+    /^(skein_tasks\{|skein_oldest_ready_seconds|skein_ready_tasks|skein_leases_active|skein_nodes)/;
   const leaderOnly = async (metrics: Metrics): Promise<Readonly<Record<string, number>>> =>
     Object.fromEntries([...(await scrape(metrics))].filter(([key]) => LEADER_ONLY.test(key)));
 
@@ -214,6 +217,7 @@ describe('the gauges of the leader', () => {
     'skein_tasks{status="FAILED"}': 1,
     'skein_tasks{status="CANCELLED"}': 0,
     'skein_tasks{status="SKIPPED"}': 3,
+    skein_oldest_ready_seconds: 1.5,
     skein_ready_tasks: 4,
     skein_leases_active: 2,
     'skein_nodes{state="alive"}': 3,

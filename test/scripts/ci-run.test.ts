@@ -22,6 +22,8 @@ describe('.ci/run', () => {
     const npm = path.join(folder, 'bin', 'npm');
     writeFileSync(npm, `#!/bin/sh\nif [ "$1" = test ]; then ${quick}; else ${full}; fi\n`);
     chmodSync(npm, 0o755);
+    // Installing is not what is tried here.
+    writeFileSync(path.join(folder, 'bin', 'apt-get'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
     const { stdout, status } = spawnSync(path.join(folder, '.ci', 'run'), {
       encoding: 'utf8',
       env: { PATH: `${path.dirname(npm)}:${process.env['PATH'] ?? ''}` },
