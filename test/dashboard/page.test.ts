@@ -1,12 +1,11 @@
 import { expect } from 'chai';
-import { createRequire } from 'node:module';
 import { gzipSync } from 'node:zlib';
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Page } from 'playwright-core';
 import { startApi } from '../api/support.ts';
 import type { Api } from '../api/support.ts';
-import { faultsOf, maybeStage } from './browser.ts';
+import { faultsOf, maybeStage, obstaclesOf } from './browser.ts';
 import type { Stage } from './browser.ts';
 
 /**
@@ -16,7 +15,6 @@ import type { Stage } from './browser.ts';
  * done by hand. Text is awaited, never slept for.
  */
 const HOSTILE = `<img src=x onerror="alert(1)">`;
-const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
 describe('the page in a browser', function () {
   this.timeout(60_000);
@@ -49,22 +47,7 @@ describe('the page in a browser', function () {
     await page.goto(`${api.url}/#/${place}`);
     await page.locator('.line.live').waitFor();
   };
-  /** What axe finds that keeps people out. */
-  const obstacles = async (): Promise<readonly string[]> => {
-    const other = await stage.browser.newContext({ bypassCSP: true });
-    try {
-      const twin = await other.newPage();
-      await twin.goto(page.url());
-      await twin.locator('.line.live').waitFor();
-      await twin.locator('main h1').waitFor();
-      await twin.addScriptTag({ path: axePath });
-      return await twin.evaluate(`axe.run().then(({ violations }) => violations
-        .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-        .map(({ id, nodes }) => id + ' ' + nodes.map(({ html }) => html.slice(0, 200)).join(' ')))`);
-    } finally {
-      await other.close();
-    }
-  };
+  const obstacles = (): Promise<readonly string[]> => obstaclesOf(stage.browser, page);
 
   it('comes with a policy that allows nothing inline, in less than 80 KB', async () => {
     const { headers, text } = await api.get('/');

@@ -1,3 +1,5 @@
+import { askForKey, credentials } from './session.ts';
+
 /** Requests of the page to its own node; what it refuses becomes a sentence for people. */
 const DEADLINE_MS = 15_000;
 
@@ -41,11 +43,14 @@ export async function request(
   const response = await fetch(path, {
     method,
     signal,
-    ...(body === undefined
-      ? {}
-      : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    headers: {
+      ...credentials(),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
   if (response.ok) return response;
+  if (response.status === 401) askForKey();
   // A proxy in between may answer something else than JSON.
   const said = (await response.json().catch(() => ({}))) as Problem;
   const sentence = said.detail ?? said.title ?? `the node answered ${String(response.status)}`;

@@ -7,6 +7,7 @@ import type { IconName } from './icons.tsx';
 import { heardAt, line, movedFrom } from './live.ts';
 import { now, useView } from './parts.tsx';
 import { linkTo, route } from './route.ts';
+import { key, signOut } from './session.ts';
 
 /** What stands around each view: where one can go, and whether what is shown is live. */
 export interface Place {
@@ -46,6 +47,11 @@ export function Frame({ children }: { readonly children: ComponentChildren }): J
             <Icon of="new" /> <span>New task</span>
           </a>
           <Line />
+          {key.value === null ? null : (
+            <button type="button" class="quiet" onClick={leave}>
+              Sign out
+            </button>
+          )}
           <button
             type="button"
             class="quiet keys"
@@ -65,6 +71,11 @@ export function Frame({ children }: { readonly children: ComponentChildren }): J
       {isHelpShown.value ? <Help /> : null}
     </>
   );
+}
+
+function leave(): void {
+  signOut();
+  location.reload();
 }
 
 function toMain(event: Event): void {

@@ -1,6 +1,8 @@
 import { signal } from '@preact/signals';
 import type { Signal } from '@preact/signals';
+import { request } from './api.ts';
 import type { Row } from './bodies.ts';
+import { key, protocols } from './session.ts';
 
 /**
  * The page's line to its node. One socket, one subscription for each view that is on the screen. When
@@ -79,7 +81,10 @@ export function begin(): void {
     movedFrom.value = from.slice(0, 100);
     history.replaceState(null, '', `./${location.hash}`);
   }
-  connect();
+  // At once, and again with each other key.
+  key.subscribe(() => {
+    if (line.value !== 'live') connect();
+  });
   lookForSilence();
   let hiding: number | undefined;
   document.addEventListener('visibilitychange', () => {
@@ -98,9 +103,11 @@ function pause(): void {
 function connect(): void {
   clearTimeout(retry);
   line.value = tries === 0 ? 'connecting' : 'lost';
-  const opened = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/ws`);
+  const opened = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/ws`, protocols());
   socket = opened;
+  let hasOpened = false;
   opened.addEventListener('message', (event) => {
+    hasOpened = true;
     heardAt.value = Date.now();
     line.value = 'live';
     tries = 0;
@@ -109,6 +116,8 @@ function connect(): void {
   opened.addEventListener('close', () => {
     if (socket !== opened) return;
     socket = null;
+    // A refused socket does not say why; a request does.
+    if (!hasOpened) void request('GET', '/cluster').catch(() => undefined);
     if (line.value !== 'paused') again();
   });
 }

@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { pathOf, reasonOf } from './api.ts';
 import { exact, said } from './format.ts';
 import { Segments } from './parts.tsx';
+import { credentials } from './session.ts';
 
 /** What the runs of a task say, as they say it. The last lines are in the document, and no more. */
 interface LogLine {
@@ -121,7 +122,7 @@ async function follow(
   signal: AbortSignal,
   take: (lines: readonly LogLine[]) => void,
 ): Promise<void> {
-  const headers = { accept: 'application/x-ndjson' };
+  const headers = { ...credentials(), accept: 'application/x-ndjson' };
   const response = await fetch(`${pathOf('tasks', id, 'logs')}?follow=1`, { signal, headers });
   if (!response.ok || response.body === null) {
     throw new Error(`the node answered ${String(response.status)}`);

@@ -12,6 +12,8 @@ import { Nodes } from './nodes.tsx';
 import { Overview } from './overview.tsx';
 import { keepTime } from './parts.tsx';
 import { follow, route } from './route.ts';
+import { asked } from './session.ts';
+import { SignIn } from './sign-in.tsx';
 import { Schedules } from './schedules.tsx';
 import { Task } from './task.tsx';
 import { Tasks } from './tasks.tsx';
@@ -20,11 +22,7 @@ import { Workflow } from './workflow.tsx';
 import { Workflows } from './workflows.tsx';
 
 function Page(): JSX.Element {
-  return (
-    <Frame>
-      <Shown />
-    </Frame>
-  );
+  return <Frame>{asked.value === null ? <Shown /> : <SignIn />}</Frame>;
 }
 
 function Shown(): JSX.Element {

@@ -221,9 +221,12 @@ function Charts({ points }: { readonly points: readonly Point[] }): JSX.Element 
   return (
     <div class="charts">
       <Chart
-        title="Ended a second"
+        title="Throughput, tasks a second"
         times={times}
-        series={[{ name: 'ended', tone: 'completed', values: ratesOf(points, ENDS) }]}
+        series={[
+          { name: 'ended', tone: 'completed', values: ratesOf(points, ENDS) },
+          { name: 'failed', tone: 'failed', values: ratesOf(points, [4]), isDashed: true },
+        ]}
       />
       <Chart
         title="Backlog"
@@ -255,11 +258,6 @@ function Charts({ points }: { readonly points: readonly Point[] }): JSX.Element 
           { name: 'median', tone: 'skipped', values: medians(points, RUN[0]) },
           { name: '95 of 100', tone: 'cancelled', values: medians(points, RUN[1]), isDashed: true },
         ]}
-      />
-      <Chart
-        title="Failed a second"
-        times={times}
-        series={[{ name: 'failed', tone: 'failed', values: ratesOf(points, [4]) }]}
       />
     </div>
   );

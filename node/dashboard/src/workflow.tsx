@@ -142,7 +142,7 @@ function Top({ workflow }: { readonly workflow: WorkflowBody }): JSX.Element {
             <span>{isRunning ? `for ${span(tookMs)}` : `took ${span(tookMs)}`}</span>
             {left === null ? null : (
               <span>
-                <b>{span(left)} left</b>, about
+                about <b>{span(left)}</b> left
               </span>
             )}
             <span class="dim">{id === name ? '' : id}</span>

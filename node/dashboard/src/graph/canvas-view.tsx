@@ -170,7 +170,7 @@ function paintTask(context: CanvasRenderingContext2D, box: Box, paint: TaskPaint
 
 function paintGroup(
   context: CanvasRenderingContext2D,
-  { rows, critical, viewport }: ViewProps,
+  { rows, critical, viewport, scene: { cellPx } }: ViewProps,
   box: Box,
   colour: (name: string) => string,
 ): void {
@@ -196,13 +196,13 @@ function paintGroup(
     context.fillText(`×${count(counts.total)}`, x + width - 12, y + 22);
   }
   if (isOpen) return;
-  const { size, step, columns } = cellsIn(members?.length ?? 0, width);
+  const { step, columns } = cellsIn(members?.length ?? 0, width, cellPx);
   (members ?? []).forEach((place, at) => {
     const each = rows[place]?.status ?? 'QUEUED';
     context.globalAlpha = each === 'QUEUED' ? 0.4 : 1;
     context.fillStyle = colour(each.toLowerCase());
     const top = y + GROUP.head + Math.floor(at / columns) * step;
-    context.fillRect(x + GROUP.inset + (at % columns) * step, top, size, size);
+    context.fillRect(x + GROUP.inset + (at % columns) * step, top, cellPx, cellPx);
   });
   context.globalAlpha = 1;
 }

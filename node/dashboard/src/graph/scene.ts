@@ -37,6 +37,8 @@ export interface Scene {
   readonly height: number;
   /** The group of each task by its place; null where each is drawn by itself. */
   readonly groupOf: readonly string[] | null;
+  /** The side of a task in a closed group. */
+  readonly cellPx: number;
 }
 
 /** A group before it has a place on the sheet. */
@@ -65,7 +67,7 @@ export function sceneOf(
   const layers = layersOf(rows);
   return rows.length <= SINGLE_MAX
     ? singleScene(rows, untangled(layers), aspect)
-    : groupScene(rows, layers, opened);
+    : groupScene(rows, layers, opened, aspect);
 }
 
 /** Layers far higher than the sheet are folded into columns, as many as let the whole be largest. */
@@ -95,7 +97,7 @@ function singleScene(rows: readonly GraphRow[], layers: Layers, aspect: number):
   const edges = rows.flatMap(({ id, dependencies }) =>
     [...new Set(dependencies)].flatMap((from) => maybeEdge(boxOf, from, id, 1)),
   );
-  return { boxes, boxOf, edges, width: x - BETWEEN + PAD, height, groupOf: null };
+  return { boxes, boxOf, edges, width: x - BETWEEN + PAD, height, groupOf: null, cellPx: 0 };
 }
 
 const FOLDS = [6, 9, 13, 18, 26, 40, 64, 100];
@@ -112,14 +114,22 @@ function scaleAt(layers: Layers, high: number, aspect: number): number {
   return Math.min(aspect / width, 1 / heightOf(layers, high));
 }
 
-function groupScene(rows: readonly GraphRow[], layers: Layers, opened: ReadonlySet<string>): Scene {
+function groupScene(
+  rows: readonly GraphRow[],
+  layers: Layers,
+  opened: ReadonlySet<string>,
+  aspect: number,
+): Scene {
   const groups = groupsOf(rows, layers);
   const groupOf: string[] = [];
   for (const { id, members } of groups) for (const place of members) groupOf[place] = id;
   const columns: Group[][] = [];
   for (const group of groups) (columns[group.layer] ??= []).push(group);
-  const sizes = new Map(groups.map((group) => [group.id, sizeOf(group, opened.has(group.id))]));
-  const sizeAt = ({ id }: Group): Size => sizes.get(id) ?? sizeOf(groups[0], false);
+  const cellPx = bestCell(columns, aspect);
+  const sizes = new Map(
+    groups.map((group) => [group.id, sizeOf(group, opened.has(group.id), cellPx)]),
+  );
+  const sizeAt = ({ id }: Group): Size => sizes.get(id) ?? sizeOf(groups[0], false, cellPx);
   const heights = columns.map((column) =>
     column.reduce((sum, group) => sum + sizeAt(group).height + GROUP.gap, -GROUP.gap),
   );
@@ -146,7 +156,7 @@ function groupScene(rows: readonly GraphRow[], layers: Layers, opened: ReadonlyS
   const boxOf = new Map([...boxes, ...tasks].map((box) => [box.id, box]));
   const edges = groupEdges(rows, layers, groupOf, boxOf);
   const all = [...boxes, ...tasks];
-  return { boxes: all, boxOf, edges, width: x - BETWEEN + PAD, height, groupOf };
+  return { boxes: all, boxOf, edges, width: x - BETWEEN + PAD, height, groupOf, cellPx };
 }
 
 /** By layer and type; where that are too many, by layer; and then by several layers together. */
@@ -187,12 +197,12 @@ interface Size {
   readonly cell: number;
 }
 
-function sizeOf(group: Group | undefined, isOpen: boolean): Size {
+function sizeOf(group: Group | undefined, isOpen: boolean, cellPx: number): Size {
   const length = group?.members.length ?? 0;
   if (!isOpen) {
-    const { lines, step } = cellsIn(length, GROUP.width);
-    const height = GROUP.head + lines * step + GROUP.foot;
-    return { width: GROUP.width, height, columns: 0, cell: 0 };
+    const width = closedWidth(length, cellPx);
+    const { lines, step } = cellsIn(length, width, cellPx);
+    return { width, height: GROUP.head + lines * step + GROUP.foot, columns: 0, cell: 0 };
   }
   const cell = length <= NAMED_MAX ? CELL.named : CELL.width;
   // About as wide as it is high.
@@ -206,20 +216,36 @@ function sizeOf(group: Group | undefined, isOpen: boolean): Size {
   };
 }
 
-/** How the tasks of a closed group are shown in it: the more they are, the smaller. */
+/** How the tasks of a closed group are shown in it. */
 export function cellsIn(
   length: number,
   width: number,
-): {
-  readonly size: number;
-  readonly step: number;
-  readonly columns: number;
-  readonly lines: number;
-} {
-  const [size, gap] = length <= 60 ? [8, 2.75] : length <= 1200 ? [4, 1.5] : [2, 1];
-  const step = size + gap;
+  cellPx: number,
+): { readonly step: number; readonly columns: number; readonly lines: number } {
+  const gap = Math.max(1, cellPx * 0.25);
+  const step = cellPx + gap;
   const columns = Math.max(1, Math.floor((width - 2 * GROUP.inset + gap) / step));
-  return { size, step, columns, lines: Math.ceil(length / columns) };
+  return { step, columns, lines: Math.ceil(length / columns) };
+}
+
+/** Somewhat wider than high, where it has many tasks. */
+function closedWidth(length: number, cellPx: number): number {
+  const step = cellPx + Math.max(1, cellPx * 0.25);
+  return Math.max(GROUP.width, Math.ceil(Math.sqrt(1.7 * length)) * step + 2 * GROUP.inset);
+}
+
+const CELLS_PX = [12, 9.5, 7, 5, 3.5, 2.4, 1.6];
+
+/** The largest with which the sheet, all groups closed, still has the shape of its window. */
+function bestCell(columns: readonly (readonly Group[])[], aspect: number): number {
+  const room = Math.max(260, (columns.length * (GROUP.width + BETWEEN)) / aspect) - 2 * PAD;
+  const fits = CELLS_PX.find((cellPx) =>
+    columns.every((column) => {
+      const heights = column.map((group) => sizeOf(group, false, cellPx).height + GROUP.gap);
+      return heights.reduce((sum, height) => sum + height, 0) <= room;
+    }),
+  );
+  return fits ?? CELLS_PX.at(-1) ?? 1;
 }
 
 function cellsOf(

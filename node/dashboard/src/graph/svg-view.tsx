@@ -57,6 +57,7 @@ export function SvgView(props: ViewProps): JSX.Element {
               key={box.id}
               box={box}
               rows={rows}
+              cellPx={scene.cellPx}
               isCritical={isCritical(box, critical)}
               onToggle={onToggle}
             />
@@ -165,18 +166,20 @@ const TaskBox = memo(
 interface GroupBoxProps {
   readonly box: Box;
   readonly rows: readonly GraphRow[];
+  readonly cellPx: number;
   readonly isCritical: boolean;
   readonly onToggle: (group: string) => void;
 }
 
-function GroupBox({ box, rows, isCritical: isMarked, onToggle }: GroupBoxProps): JSX.Element {
+function GroupBox(props: GroupBoxProps): JSX.Element {
+  const { box, rows, cellPx, isCritical: isMarked, onToggle } = props;
   const { id, x, y, width, height, label, isOpen, members } = box;
   const counts = countsOf(rows, members ?? []);
   const status = statusOf(counts);
   const running = counts.byStatus.get('RUNNING') ?? 0;
   const done = counts.total - (counts.byStatus.get('QUEUED') ?? 0) - running;
   const progress = `${count(done)} of ${count(counts.total)}`;
-  const cells = isOpen ? [] : cellPaths(rows, box);
+  const cells = isOpen ? [] : cellPaths(rows, box, cellPx);
   return (
     <g
       class={`group ${status.toLowerCase()} ${isOpen ? 'open' : ''} ${isMarked ? 'critical' : ''}`}
@@ -222,8 +225,9 @@ function GroupBox({ box, rows, isCritical: isMarked, onToggle }: GroupBoxProps):
 export function cellPaths(
   rows: readonly GraphRow[],
   { members, width }: Box,
+  size: number,
 ): readonly (readonly [string, string])[] {
-  const { size, step, columns } = cellsIn(members?.length ?? 0, width);
+  const { step, columns } = cellsIn(members?.length ?? 0, width, size);
   const paths = new Map<string, string[]>();
   (members ?? []).forEach((place, at) => {
     const status = rows[place]?.status ?? 'QUEUED';
