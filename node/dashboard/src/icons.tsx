@@ -44,6 +44,8 @@ const OTHERS: Readonly<Record<string, string>> = {
   RELEASED: 'CANCELLED',
   RESIGNED: 'CANCELLED',
   DEAD: 'LOST',
+  DRAINED: 'PAUSED',
+  LEFT: 'CANCELLED',
   EXPIRED: 'LOST',
 };
 

@@ -74,7 +74,6 @@ function Node(props: {
 }): JSX.Element {
   const { node, stream, windowMs } = props;
   const silentMs = now.value - Date.parse(node.last_heartbeat_at);
-  const isAlive = node.state === 'alive';
   const labels = Object.entries(node.labels).map((pair) => pair.join('='));
   return (
     <section class={`card nodecard ${node.state}`} aria-label={node.name}>
@@ -104,16 +103,7 @@ function Node(props: {
           <meter min={0} max={Math.max(1, node.slots)} value={Math.min(node.slots, node.running)}>
             {node.running}
           </meter>
-          {isAlive ? (
-            <Change
-              label="Drain"
-              icon="drain"
-              path={pathOf('nodes', node.name, 'drain')}
-              done="it drains"
-              question={`Drain ${node.name}?`}
-              detail="It takes no new tasks, finishes or hands back what runs, and then leaves."
-            />
-          ) : null}
+          <Drain node={node} />
         </div>
       </div>
       <Lane node={node} stream={stream} windowMs={windowMs} />
@@ -122,5 +112,33 @@ function Node(props: {
         <Chips of={node.types} />
       </div>
     </section>
+  );
+}
+
+/** A drained node goes on to answer, and can be taken back. */
+function Drain({ node }: { readonly node: NodeRow }): JSX.Element | null {
+  const { name, state } = node;
+  if (state === 'alive') {
+    return (
+      <Change
+        key="drain"
+        label="Drain"
+        icon="drain"
+        path={pathOf('nodes', name, 'drain')}
+        done=""
+        question={`Drain ${name}?`}
+        detail="It takes no new tasks, and finishes or hands back what runs. It goes on to answer."
+      />
+    );
+  }
+  if (state !== 'draining' && state !== 'drained') return null;
+  return (
+    <Change
+      key="undrain"
+      label="Take back"
+      icon="play"
+      path={pathOf('nodes', name, 'undrain')}
+      done=""
+    />
   );
 }
