@@ -24,9 +24,8 @@ import { toAppError } from './problem.ts';
  * read as a whole where it may show other tasks than it does, and as a backstop: every few seconds
  * while a leader tells what changes, once a second without one.
  *
- * One loop turns while somebody watches, and sleeps otherwise. It reads one thing after the other, and a
- * turn that took long is followed by a pause as long: however much is watched, it takes half of one
- * connection at most. A read that fails is told to those who watch, and tried again.
+ * One loop turns while somebody watches, and sleeps otherwise. It reads what is due first, and rests after
+ * each read for as long as that took: however much is watched, it takes half of one connection at most. A read that fails is told to those who watch, and tried again.
  *
  * What it does not promise: that each state of a task is seen. The latest is, soon.
  */
@@ -206,16 +205,16 @@ export class LiveReader {
     const { signal } = this.#stopped;
     while (!signal.aborted && [...this.#topics.values()].some(isWatched)) {
       const startedMs = clock.monotonicMs();
-      if (this.#rowsMs() <= startedMs) await this.#readRows();
-      for (const topic of this.#topics.values()) {
-        if (this.#isStopped) return;
-        if (isWatched(topic) && this.#dueMs(topic) <= clock.monotonicMs()) await this.#read(topic);
-      }
+      const topic = this.#nextTopic();
+      const dueMs = topic === undefined ? Number.POSITIVE_INFINITY : this.#dueMs(topic);
+      const mayRead = Math.min(dueMs, this.#rowsMs()) <= startedMs;
+      if (mayRead && this.#rowsMs() <= dueMs) await this.#readRows();
+      else if (mayRead && topic !== undefined) await this.#read(topic);
       this.#forget();
       this.#follow();
-      // As long as the reads took, at least: what is watched never takes more than half of a connection.
+      // As long as the read took: what is watched never takes more than half of a connection.
       const tookMs = clock.monotonicMs() - startedMs;
-      await clock.sleep(Math.min(tookMs, POLL_MS), signal).catch(() => undefined);
+      await clock.sleep(tookMs, signal).catch(() => undefined);
       await this.#waker.wait(this.#idleMs(), signal);
     }
     this.#forgetNews();
@@ -358,6 +357,16 @@ export class LiveReader {
 
   #dueMs(topic: LiveTopic): number {
     return Math.min(topic.hastenedMs, this.#backstopMs(topic));
+  }
+
+  /** That which is due first; one that has just been joined comes before all others. */
+  #nextTopic(): LiveTopic | undefined {
+    let next: LiveTopic | undefined;
+    for (const topic of this.#topics.values()) {
+      if (!isWatched(topic)) continue;
+      if (next === undefined || this.#dueMs(topic) < this.#dueMs(next)) next = topic;
+    }
+    return next;
   }
 
   /** At most until it must be seen that the leader is silent. */

@@ -107,7 +107,7 @@ export class LiveServer {
       const urls = this.#reader.views.nodes().then(
         (nodes) =>
           nodes
-            .filter(({ state }) => state === 'alive')
+            .filter(({ state }) => state === 'alive' || state === 'drained')
             .flatMap(({ httpUrl }) => (URL.canParse(httpUrl) ? [new URL(httpUrl).origin] : [])),
         () => [],
       );
