@@ -115,3 +115,11 @@ export function mayShowOthers({ to, seqs }: LiveTopic, { hasAdded, hasEnded }: M
       return false;
   }
 }
+
+/** By its counts, a workflow has come to its end, or from it: its status is to be read. */
+export function hasEnded({ to, state }: LiveTopic): boolean {
+  if (to.view !== 'workflow' || !state.hasView) return false;
+  const counts = state.field('counts') as Readonly<Record<string, number>>;
+  const isOver = (counts['QUEUED'] ?? 0) + (counts['RUNNING'] ?? 0) === 0;
+  return isOver === (state.field('status') === 'RUNNING');
+}

@@ -4,7 +4,7 @@ import type { News } from '../core/messages.ts';
 import type { TaskSummary } from '../store/task-list.ts';
 import { keyOf } from './live-messages.ts';
 import type { ViewName } from './live-messages.ts';
-import { applyHints, applyTasks, mayShowOthers, movementOf } from './live-news.ts';
+import { applyHints, applyTasks, hasEnded, mayShowOthers, movementOf } from './live-news.ts';
 import type { Hint } from './live-news.ts';
 import { Topic } from './live-topic.ts';
 import type { LiveTopic } from './live-topic.ts';
@@ -25,7 +25,8 @@ import { toAppError } from './problem.ts';
  * while a leader tells what changes, once a second without one.
  *
  * One loop turns while somebody watches, and sleeps otherwise. It reads what is due first, and rests after
- * each read for as long as that took: however much is watched, it takes half of one connection at most. A read that fails is told to those who watch, and tried again.
+ * each read for as long as that took: however much is watched, it takes half of one connection at most. A
+ * read that fails is told to those who watch, and tried again.
  *
  * What it does not promise: that each state of a task is seen. The latest is, soon.
  */
@@ -389,12 +390,4 @@ function isWatched({ watchers }: LiveTopic): boolean {
 
 function seqsOf({ rows, seqs = [] }: Awaited<ReturnType<LiveViews['read']>>): LiveTopic['seqs'] {
   return new Map(seqs.map((seq, at) => [seq, rows[at]?.id ?? '']));
-}
-
-/** By its counts, a workflow has come to its end, or from it: its status is to be read. */
-function hasEnded({ to, state }: LiveTopic): boolean {
-  if (to.view !== 'workflow' || !state.hasView) return false;
-  const counts = state.field('counts') as Readonly<Record<string, number>>;
-  const isOver = (counts['QUEUED'] ?? 0) + (counts['RUNNING'] ?? 0) === 0;
-  return isOver === (state.field('status') === 'RUNNING');
 }
