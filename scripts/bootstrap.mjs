@@ -37,6 +37,10 @@ const COMMANDS = {
     what: 'seeds bugs of the protocol, one at a time, and shows which test kills each',
     run: () => runSource('mutants.ts'),
   },
+  fuzz: {
+    what: 'calls and frames of every kind against a real cluster (npm run fuzz -- --help)',
+    run: () => runSource('fuzz.ts'),
+  },
   outages: {
     what: 'how long failovers and outages last on real processes (npm run outages -- --help)',
     run: () => runOnBuild('outages.ts'),

@@ -54,8 +54,8 @@ export class Query {
   }
 
   /** The `next` of the page before. */
-  cursor(): number | null {
-    return this.#integer('cursor', 1, Number.MAX_SAFE_INTEGER);
+  cursor(most = Number.MAX_SAFE_INTEGER): number | null {
+    return this.#integer('cursor', 1, most);
   }
 
   /** Milliseconds: `30s`, `500ms`, `2m`, or a plain number of them; null where it is not given. */

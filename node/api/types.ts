@@ -56,6 +56,8 @@ export function typeEndpoints(deps: TypeDeps): readonly Endpoint[] {
   ];
 }
 
+/** Numbers of types are 32 bits wide in the database. */
+const TYPE_ID_MAX = 2 ** 31 - 1;
 const MAX_RUNNING_MAX = 1_000_000;
 
 export const gateSchema = z
@@ -68,7 +70,7 @@ export const gateSchema = z
 async function listTypes({ types }: TypeDeps, request: ApiRequest): Promise<ApiResponse> {
   const query = new Query(request.query, ['limit', 'cursor']);
   const limit = query.limit();
-  const after = query.cursor();
+  const after = query.cursor(TYPE_ID_MAX);
   query.throwIfAny();
   const page = await types.list(limit, after);
   return json(200, page.types.map(typeBody), nextLink('/types', request.query, page.next));

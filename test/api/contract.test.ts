@@ -90,6 +90,11 @@ describe('the document at /openapi.json', () => {
     expect(promised.filter((each) => !contract.seen.has(each))).to.deep.equal([]);
   });
 
+  it('is right about a cursor that no type can have', async () => {
+    const answer = await api.get('/types?cursor=9007199254740991');
+    expect(answer.status).to.equal(400);
+  });
+
   it('is shown by a page in a browser, under a policy that allows nothing inline', async function () {
     const browser = await maybeBrowser();
     if (browser === undefined) this.skip();

@@ -78,14 +78,11 @@ export function pageOf(description: string, schema: z.ZodType, example?: unknown
  * The refusals that a route may give by its kind: all that read the database answer 503 without it, and
  * 429 under load; those with a body refuse what cannot be read.
  */
-export function problemsOf({ route, query, headers, body, problems, isLocal }: Operation): {
+export function problemsOf({ route, body, problems, isLocal }: Operation): {
   readonly [status: number]: string;
 } {
-  const mayRefuse = query !== undefined || headers !== undefined || isLocal !== true;
   return {
-    ...(mayRefuse
-      ? { 400: 'Something is wrong with the request; `errors` names every fault.' }
-      : {}),
+    400: 'Something is wrong with the request; `errors` names every fault.',
     401: 'A key is needed, or the one that was given is not valid.',
     403: 'The role of the key does not allow it, or the request is not addressed to this node.',
     ...(/:/.test(route) ? { 404: 'There is no such thing.' } : {}),
