@@ -138,7 +138,7 @@ export interface SketchedTask {
   readonly ttlMs?: number;
 }
 
-export type Submitted = 'stored' | 'exist' | 'missing';
+export type Submitted = 'stored' | 'exist' | 'missing' | 'lease_lost';
 
 /** What is in the tables, rows as arrays, times as whether there is one and whether it has passed. */
 export type Tables = Readonly<Record<string, readonly (readonly unknown[])[]>>;
@@ -170,6 +170,8 @@ export interface Hands {
   removeTask(hand: HandSession, seq: number): Promise<number>;
   /** node/store/submissions.ts over that session. */
   submit(hand: HandSession, tasks: readonly SketchedTask[]): Promise<Submitted>;
+  /** The same for tasks that `parent` adds under its lease 1. */
+  spawn(hand: HandSession, parent: number, tasks: readonly SketchedTask[]): Promise<Submitted>;
   /** Starts what must wait for another session, and comes back when it does. */
   blocked<T>(hand: HandSession, by: HandSession, start: () => Promise<T>): Promise<Blocked<T>>;
   /**

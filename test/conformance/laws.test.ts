@@ -9,6 +9,7 @@ import { ModelHands, type Asked } from './model-hands.ts';
 import { NODES_SCRIPTS } from './nodes-scripts.ts';
 import type { Script } from './scripts.ts';
 import { SETTLE_SCRIPTS } from './settle-scripts.ts';
+import { SPAWN_SCRIPTS } from './spawn-scripts.ts';
 import { UNKNOWN_SCRIPTS } from './unknown-scripts.ts';
 
 /**
@@ -24,6 +25,7 @@ const ALL: readonly Script[] = [
   ...FACES_SCRIPTS,
   ...NODES_SCRIPTS,
   ...UNKNOWN_SCRIPTS,
+  ...SPAWN_SCRIPTS,
 ];
 
 /** They read one snapshot, or write rows that nobody else can have. */

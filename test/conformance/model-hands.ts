@@ -1,13 +1,13 @@
 import { expect } from 'chai';
 import type { Session } from '../../node/store/database.ts';
 import type { Row, Statement } from '../../node/store/pipeline.ts';
-import type { NewTask } from '../sim/postgres/faces.ts';
+import type { NewTask } from '../sim/postgres/submissions.ts';
 import { SimServer } from '../sim/postgres/server.ts';
 import type { Answer, SimSession } from '../sim/postgres/session.ts';
 import type { Laws } from '../sim/postgres/transaction.ts';
 import { seededRng } from '../support/seeded-rng.ts';
 import { FIRST_CLOCK_MS, HAND_PROGRAMS, standingOf, tablesOf } from './model-programs.ts';
-import { TERM } from './hands.ts';
+import { NODE, TERM } from './hands.ts';
 import type { Backend, Blocked, Hands, HandSession, LiveChange, OpenBackend } from './hands.ts';
 import type { SketchedTask, Standing, Submitted, Tables, TermView } from './hands.ts';
 import type { Times, TriedLock } from './hands.ts';
@@ -242,14 +242,34 @@ export class ModelHands implements Hands {
   }
 
   async submit(hand: HandSession, tasks: readonly SketchedTask[]): Promise<Submitted> {
+    const outcome = await this.submitBy(hand, 'submissions.submit', [tasks.map(newTask)]);
+    return outcome === 'ids-taken' ? 'exist' : outcome;
+  }
+
+  async spawn(
+    hand: HandSession,
+    parent: number,
+    tasks: readonly SketchedTask[],
+  ): Promise<Submitted> {
+    const values = [{ seq: parent, leaseSeq: 1, nodeId: NODE }, tasks.map(newTask)];
+    const outcome = await this.submitBy(hand, 'submissions.spawn', values);
+    // As submissions.ts does: whoever else has added them, the next look finds them.
+    return outcome === 'ids-taken' ? this.spawn(hand, parent, tasks) : outcome;
+  }
+
+  private async submitBy(
+    hand: HandSession,
+    program: string,
+    values: readonly unknown[],
+  ): Promise<Submitted | 'ids-taken'> {
     try {
-      await modelOf(hand).run('submissions.submit', [tasks.map(newTask)]);
+      await modelOf(hand).run(program, values);
       return 'stored';
     } catch (thrown) {
       // As database.ts does, whatever was thrown.
       await hand.rollback();
       if ((thrown as { code?: unknown }).code !== 'refused') throw thrown;
-      return (thrown as Error).message as Submitted;
+      return (thrown as Error).message as Submitted | 'ids-taken';
     }
   }
 

@@ -40,7 +40,7 @@ export const HAND_PROGRAMS: Programs = {
         ...{ dependencies: parents.map((dep) => `t${String(dep)}`), backoffFixed: false },
         ...{ backoffBaseMs: 100, backoffMaxMs: 1000, expectedMs: null },
         ...{ status: 0, leaseSeq: 0, attempt: 0, nodeId: 0 },
-        ...{ startedAt: null, finishedAt: null, error: null },
+        ...{ startedAt: null, finishedAt: null, error: null, parentSeq: 0, addedUnder: 0 },
       });
       yield* transaction.insert(data.live, seq, {
         ...{ ...shared, deps: parents, expectedMs: 1, hasDuration: false, leaseSeq: 0, nodeId: 0 },
@@ -133,7 +133,7 @@ export function tablesOf(data: Data): Tables {
   return {
     task: rows(data.task.rows(), (t) => [
       ...[t.seq, t.id, t.status, t.leaseSeq, t.attempt, t.nodeId, t.priority, t.payload, t.error],
-      ...[t.dependencies, t.startedAt !== null, t.finishedAt !== null],
+      ...[t.dependencies, t.startedAt !== null, t.finishedAt !== null, t.parentSeq],
     ]),
     live: rows(data.live.rows(), (l) => [
       ...[l.seq, l.leaseSeq, l.nodeId, l.attempt, l.losses, l.cancel, l.priority, l.expectedMs],

@@ -1,11 +1,12 @@
 import { expect } from 'chai';
 import { systemClock } from '../../node/base/clock.ts';
+import { AppError } from '../../node/base/errors.ts';
 import { SubmittedGraph } from '../../node/core/graph.ts';
 import { Submissions } from '../../node/store/submissions.ts';
 import { createTestDatabase, type TestDatabase } from '../support/postgres.ts';
 import { createTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { ADD, ALTER, CLEAR_TERM, RESET, STANDING, TABLES, TIMES } from './real-statements.ts';
-import { TERM } from './hands.ts';
+import { NODE, TERM } from './hands.ts';
 import type { Backend, Blocked, Hands, HandSession, LiveChange, OpenBackend } from './hands.ts';
 import type { SketchedTask, Standing, Submitted, Tables, Times } from './hands.ts';
 import { RealSession, until } from './real-session.ts';
@@ -152,6 +153,26 @@ export class RealHands implements Hands {
     await submissions.stop();
     if (kind === 'workflow-exists') throw new Error('no workflow was submitted');
     return kind;
+  }
+
+  async spawn(
+    hand: HandSession,
+    parent: number,
+    tasks: readonly SketchedTask[],
+  ): Promise<Submitted> {
+    const database = realOf(hand).asDatabase(this.aside);
+    const submissions = new Submissions({ database, clock: systemClock });
+    const lease = { seq: parent, id: `t${String(parent)}`, leaseSeq: 1, nodeId: NODE };
+    try {
+      const { kind } = await submissions.spawn(lease, () => Promise.resolve(batchOf(tasks)));
+      if (kind === 'workflow-exists') throw new Error('no workflow was submitted');
+      return kind;
+    } catch (thrown) {
+      if (thrown instanceof AppError && thrown.code === 'lease_lost') return 'lease_lost';
+      throw thrown;
+    } finally {
+      await submissions.stop();
+    }
   }
 
   async blocked<T>(

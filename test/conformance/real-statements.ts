@@ -60,7 +60,7 @@ const TASK = rows(
   'seq',
   ...['seq', 'id', 'coalesce(status, 0)', 'lease_seq', 'attempt', 'coalesce(node_id, 0)'],
   ...['priority', 'payload::text', 'error::text', 'dependencies'],
-  ...['started_at is not null', 'finished_at is not null'],
+  ...['started_at is not null', 'finished_at is not null', 'coalesce(parent_seq, 0)'],
 );
 const whenOf = (column: string): string =>
   `case when ${column} is null then 'none' when ${column} <= clock_timestamp() then 'past'

@@ -10,7 +10,7 @@ import { ruleSays, type Verdict } from './trigger-rules.ts';
  *  I1  a task ends once, unless a user retried it · I3  `lease_seq` only rises, by one at each lease, and
  *  no budget is exceeded · I4  nothing starts before its trigger rule holds · I5  nothing of an earlier
  *  term is committed after a later one began · I7  one task does not run twice at the same time ·
- *  I11  an end is final.
+ *  I11  an end is final · I13  a task adds others only under the lease that it holds, and all of them.
  *
  * (I2, I6, I9, I10 and I12 are judged by simulation.ts, I8 by the ids of tasks: one id, one task.)
  */
@@ -30,6 +30,8 @@ export class History {
   /** Things that happened, counted by what they were. */
   readonly counts = new Map<string, number>();
   readonly begun = new Map<number, number>();
+  /** A task is about to add others. */
+  onAdding: (seq: number) => void = () => undefined;
   private readonly data: Data;
   private readonly executions = new Map<number, Set<Execution>>();
   private readonly begunLeases = new Set<string>();
@@ -63,7 +65,10 @@ export class History {
   }
 
   private onTask(before: TaskRow | undefined, after: TaskRow, statement: string): void {
-    if (before === undefined) return;
+    if (before === undefined) {
+      this.onAdded(after);
+      return;
+    }
     const { seq } = after;
     if (before.status !== 0 && after.status !== before.status) {
       if (after.status !== 0) {
@@ -83,6 +88,14 @@ export class History {
     }
     if (after.leaseSeq < before.leaseSeq) this.fault('I3', `${name(seq)}: its number went back`);
     if (after.attempt > after.maxAttempts + 1) this.fault('I3', `${name(seq)} exceeds its budget`);
+  }
+
+  private onAdded({ seq, parentSeq, addedUnder }: TaskRow): void {
+    if (parentSeq === 0) return;
+    const parent = this.data.live.get(parentSeq);
+    const isHeld = parent?.leaseSeq === addedUnder && parent.nodeId !== 0 && !parent.cancel;
+    if (!isHeld)
+      this.fault('I13', `${name(seq)} was added by ${name(parentSeq)} without its lease`);
   }
 
   /** What has begun does not expire; of a task that came back only its last life would count. */

@@ -1,11 +1,12 @@
 import { toError } from '../../node/base/errors.ts';
-import { FatalError } from '../../node/core/handler.ts';
+import { FatalError, type SpawnedTask } from '../../node/core/handler.ts';
 import { GroupLedger } from '../../node/worker/group-ledger.ts';
 import { Interruption } from '../../node/worker/halt.ts';
 import type { IsolationDeps } from '../../node/worker/isolate.ts';
 import { ProcessDiedError } from '../../node/worker/outcome.ts';
 import type { Work } from '../../node/worker/ports.ts';
 import type { Isolation } from '../../node/worker/run-context.ts';
+import { addAll } from './handler.ts';
 import { planOf } from './plan.ts';
 import type { Rng } from '../../node/base/clock.ts';
 import type { History } from './history.ts';
@@ -25,6 +26,8 @@ interface SimTask {
   readonly attempt: number;
   readonly fencingToken: number;
   readonly onBegun: () => void;
+  /** Asked in the node, as its child asks it. */
+  readonly spawn: (tasks: readonly SpawnedTask[]) => Promise<unknown>;
 }
 
 /**
@@ -45,7 +48,7 @@ export class SimIsolation {
     const ledger = new GroupLedger(deps);
     const groups = new Set<number>();
     return {
-      run: ({ work, attempt, leaseSeq: fencingToken, halt }, _context, onBegun) => {
+      run: ({ work, attempt, leaseSeq: fencingToken, halt }, context, onBegun) => {
         const child = this.world.fork();
         groups.add(child.pid);
         const stopWords = this.speak(child.pid, deps);
@@ -54,7 +57,7 @@ export class SimIsolation {
           groups.delete(child.pid);
           ledger.remove(child.pid);
         });
-        const task = { work, attempt, fencingToken, onBegun };
+        const task = { work, attempt, fencingToken, onBegun, spawn: context.spawn };
         return this.runOne(child.pid, task, halt.signal, deps, ledger);
       },
       stop: () => {
@@ -104,7 +107,7 @@ export class SimIsolation {
 
   private runInChild(
     pid: number,
-    { work, attempt, fencingToken, onBegun }: SimTask,
+    { work, attempt, fencingToken, onBegun, spawn }: SimTask,
     aborted: AbortController,
   ): Promise<string> {
     const { world, node } = this;
@@ -119,7 +122,21 @@ export class SimIsolation {
         child.onExit(end);
         world.history.count('ran in a process of its own');
         const plan = planOf(JSON.parse(work.payload ?? '{}'));
-        void child.clock.sleep(plan.ms, aborted.signal).then(
+        const sleep = (ms: number): Promise<void> => child.clock.sleep(ms, aborted.signal);
+        const askNode = (tasks: readonly SpawnedTask[]): Promise<unknown> =>
+          new Promise((onAnswer, onRefusal) => {
+            const say = (act: () => void): void => {
+              child.deliver(act);
+            };
+            answer(() => {
+              spawn(tasks).then(
+                (ids) => say(() => onAnswer(ids)),
+                (error: unknown) => say(() => onRefusal(toError(error))),
+              );
+            });
+          });
+        const run = addAll(plan, askNode, sleep).then(() => sleep(plan.ms));
+        void run.then(
           () => {
             end();
             if (plan.kills) child.crash();

@@ -1,6 +1,6 @@
 import type { Rng } from '../../node/base/clock.ts';
 import { toError } from '../../node/base/errors.ts';
-import { FatalError, type Handler } from '../../node/core/handler.ts';
+import type { SpawnParent } from '../../node/core/submission.ts';
 import { LAN } from '../../node/core/timings.ts';
 import type { LinkHandlers, LinkToNode, LogPort } from '../../node/leader/ports.ts';
 import { Lives } from '../../node/lives.ts';
@@ -9,12 +9,12 @@ import { SimConnection, SimLockSession, type DatabaseRoute } from './database-wi
 import type { History } from './history.ts';
 import { SimIsolation, type Forks } from './isolation.ts';
 import type { PeerPlace } from './peer-wire.ts';
-import type { NewTask } from './postgres/faces.ts';
-import { planOf } from './plan.ts';
+import type { NewTask } from './postgres/submissions.ts';
+import { handlerOf } from './handler.ts';
+import { addedId, type AddedPlan } from './plan.ts';
 import type { SimProcess } from './process.ts';
 import type { LeaderStream } from '../../node/cluster/leader-contact.ts';
 import type { DialOptions, Surroundings } from '../../node/surroundings.ts';
-import { noSpawn } from '../support/no-spawn.ts';
 
 /**
  * A node of the simulation: the composition that runs for real (node/lives.ts and all below it), in a
@@ -80,7 +80,7 @@ export class SimNode implements PeerPlace {
       log: world.logOf(facts.name),
       metrics: METRICS,
       handlers: facts.types.map((type) => handlerOf(type, world.history, process)),
-      spawn: noSpawn,
+      spawn: (parent, added) => this.spawn(parent, added as readonly AddedPlan[]),
       addresses: { httpUrl: `http://${facts.name}`, grpcAddress: facts.name },
       version: '1',
       isStopping: () => this.isStopping,
@@ -147,6 +147,27 @@ export class SimNode implements PeerPlace {
     return rows;
   }
 
+  /** What node/api/spawner.ts makes of `ctx.spawn`. */
+  private async spawn(
+    { id: parentId, ...parent }: SpawnParent,
+    added: readonly AddedPlan[],
+  ): Promise<readonly string[]> {
+    const ids = added.map((_, place) => addedId(parentId, place));
+    const tasks = added.map(({ type, after, ...plan }, place): NewTask => {
+      const dependencies = after.map((at) => (at === 'parent' ? parentId : (ids[at] as string)));
+      return {
+        ...{ id: ids[place] as string, type, dependencies, payload: JSON.stringify(plan) },
+        ...{ priority: 50, maxAttempts: 3, rule: 0, expectedMs: Math.max(1, plan.ms) },
+        ...{ timeoutMs: null, ttlMs: null, backoffBaseMs: 0, delayMs: 0 },
+      };
+    });
+    this.history.onAdding(parent.seq);
+    const [row] = await this.api.query({ name: 'submissions.spawn', text: '' }, [parent, tasks]);
+    this.history.count(row?.[1] === 0 ? 'added before' : 'added');
+    this.lives.current?.contact.look();
+    return ids;
+  }
+
   /** One task that may start at once is told to the leader; now and then so late that it is long over. */
   private sayWhatStarts([tasks]: readonly unknown[], [row]: readonly Row[]): void {
     const { world, process } = this;
@@ -188,26 +209,6 @@ export class SimNode implements PeerPlace {
       isolate: (deps) => this.isolation.with(deps),
     };
   }
-}
-
-/** Runs as its plan says, in the node's own process. */
-function handlerOf(type: string, history: History, process: SimProcess): Handler {
-  return {
-    type,
-    run: async ({ id, payload }, context) => {
-      const { attempt, fencingToken } = context;
-      const end = history.begin(process, id, fencingToken, false);
-      try {
-        const plan = planOf(payload);
-        await context.sleep(plan.ms);
-        if (attempt <= plan.failures) throw new Error('as planned');
-        if (plan.failures < 0) throw new FatalError('fatal', 'as planned');
-        return attempt;
-      } finally {
-        end();
-      }
-    },
-  };
 }
 
 export type SimLog = LogPort & { child(fields: Readonly<Record<string, unknown>>): LogPort };

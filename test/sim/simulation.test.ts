@@ -38,6 +38,8 @@ const MUST_BE_GENERATED = [
   'Ended tasks were revived.',
   'This life of the node is over; it begins anew.',
   'Outcomes could not be committed yet.',
+  'added',
+  'added before',
   'a lease was refused by its guard',
   'a row of live had changed under a statement',
   'a write was refused by the fence',

@@ -2,6 +2,7 @@ import { Scheduler } from '../../node/core/scheduler.ts';
 import { LAN } from '../../node/core/timings.ts';
 import type { Laws } from './postgres/transaction.ts';
 import { Nemesis } from './nemesis.ts';
+import { addedId, planOf } from './plan.ts';
 import { wrongEnds } from './reference.ts';
 import { World } from './world.ts';
 import { Workload } from './workload.ts';
@@ -169,6 +170,7 @@ class Simulation {
         history.fault('I4', `${task.id} was skipped though its rule says ${history.verdict(task)}`);
       }
     }
+    this.judgeWhatWasAdded();
     if (server.deadlocks > 0) history.fault('I12', `${String(server.deadlocks)} deadlocks`);
     if (history.revived.size === 0) {
       for (const fault of wrongEnds([...data.task.rows()])) history.fault('I4', fault);
@@ -176,6 +178,20 @@ class Simulation {
     const hasLost = [...data.attempt.rows()].some(({ outcome }) => outcome === 'lost');
     if (this.nemesis.isGentle && hasLost) history.fault('I12', 'a lease was lost without need');
     for (const node of world.living) this.judgeNode(node.facts.name);
+  }
+
+  /** I13: what has completed has added all that it was to add. */
+  private judgeWhatWasAdded(): void {
+    const { history, server } = this.world;
+    const { data } = server;
+    for (const { id, status, payload } of data.task.rows()) {
+      const { adds } = planOf(JSON.parse(payload ?? '{"adds":[]}'));
+      const missing = adds.findIndex(
+        (_, place) => data.taskId.get(addedId(id, place)) === undefined,
+      );
+      if (status === 1 && missing !== -1)
+        history.fault('I13', `${addedId(id, missing)} is not there`);
+    }
   }
 
   /** Nothing is held, and nothing is left to tell. */

@@ -1,5 +1,5 @@
-import type { NewTask } from './postgres/faces.ts';
-import type { Plan } from './plan.ts';
+import type { NewTask } from './postgres/submissions.ts';
+import type { AddedPlan, Plan } from './plan.ts';
 import type { Row } from '../../node/store/pipeline.ts';
 import type { World } from './world.ts';
 
@@ -18,6 +18,8 @@ export interface WorkloadSettings {
 
 const ANSWER_MS = 4000;
 const BACKOFF_MS = 300;
+/** Tasks that add others while they run. */
+const ADDS_SHARE = 0.08;
 
 export class Workload {
   private readonly world: World;
@@ -38,7 +40,9 @@ export class Workload {
 
   start(): void {
     this.nextSubmit();
-    if (this.settings.meddles) this.nextMeddling();
+    if (!this.settings.meddles) return;
+    this.nextMeddling();
+    this.world.history.onAdding = (seq) => this.maybeCancel(seq);
   }
 
   private nextSubmit(): void {
@@ -77,12 +81,8 @@ export class Workload {
 
   private task(id: string, dependencies: readonly string[]): NewTask {
     const { world, settings } = this;
-    const isQuick = world.chance(0.7);
-    const plan: Plan = {
-      ms: isQuick ? world.draw(0, 20) : world.draw(20, 4000),
-      failures: world.pick([...Array<number>(14).fill(0), 1, 1, 1, 2, 5, -1]) as number,
-      kills: world.chance(0.03),
-    };
+    const adds = world.chance(ADDS_SHARE) ? this.added(world.whole(1, 5), true) : [];
+    const plan: Plan = { ...this.plan(), adds };
     return {
       id,
       type: world.pick(settings.types) as string,
@@ -97,6 +97,29 @@ export class Workload {
       delayMs: world.chance(0.1) ? world.draw(1, 3000) : 0,
       dependencies,
     };
+  }
+
+  private plan(): Omit<Plan, 'adds'> {
+    const { world } = this;
+    return {
+      ms: world.chance(0.7) ? world.draw(0, 20) : world.draw(20, 4000),
+      failures: world.pick([...Array<number>(14).fill(0), 1, 1, 1, 2, 5, -1]) as number,
+      kills: world.chance(0.03),
+    };
+  }
+
+  /** Tasks that a task adds, now and then one that adds others again. */
+  private added(count: number, mayAdd: boolean): readonly AddedPlan[] {
+    const { world, settings } = this;
+    return Array.from({ length: count }, (_, place) => ({
+      ...this.plan(),
+      adds: mayAdd && world.chance(ADDS_SHARE) ? this.added(world.whole(1, 3), false) : [],
+      type: world.pick(settings.types) as string,
+      after: [
+        ...(world.chance(0.2) ? (['parent'] as const) : []),
+        ...(place > 0 && world.chance(0.3) ? [world.whole(0, place - 1)] : []),
+      ],
+    }));
   }
 
   private submit(tasks: readonly NewTask[]): void {
@@ -136,6 +159,15 @@ export class Workload {
     const edit = [seq, world.whole(1, 100), false, null, world.chance(0.5), clockMs() + 400];
     this.ask(`task-changes.${what as string}`, what === 'patch' ? edit : [seq], (answer) => {
       if ('rows' in answer && answer.rows.length > 0) world.history.count(`user ${what as string}`);
+    });
+  }
+
+  /** What adds tasks is cancelled in the middle of it now and then. */
+  private maybeCancel(seq: number): void {
+    const { world } = this;
+    if (!world.chance(0.2)) return;
+    world.timeline.after(world.draw(0, 10), () => {
+      this.ask('task-changes.cancel', [seq], () => undefined);
     });
   }
 

@@ -17,6 +17,10 @@ export interface TaskRow {
   readonly backoffMaxMs: number;
   readonly dependencies: readonly string[];
   readonly payload: string | null;
+  /** The task that added this one while it ran; 0 for null. */
+  readonly parentSeq: number;
+  /** The lease under which it did, which the real table does not keep. */
+  readonly addedUnder: number;
   /** 0 for null: the task has not ended. */
   readonly status: number;
   readonly leaseSeq: number;

@@ -1,10 +1,11 @@
 import type { Rng } from '../../../node/base/clock.ts';
-import { LOCK_SESSION, SUBMISSIONS, TASK_CHANGES, TYPE_CONTROL } from './faces.ts';
+import { LOCK_SESSION, TASK_CHANGES, TYPE_CONTROL } from './faces.ts';
 import { LEASE_STORE } from './lease-store.ts';
 import { GRAPH_READER, NODE_REGISTRY } from './readers.ts';
 import { Data } from './schema.ts';
 import { SimSession, type Host, type SessionOptions } from './session.ts';
 import type { Programs } from './statement.ts';
+import { SUBMISSIONS } from './submissions.ts';
 import { TERM_WRITER } from './term-writer.ts';
 import { Transaction, type Change, type Laws } from './transaction.ts';
 
