@@ -24,7 +24,8 @@ invariants:
   I1 one end per task · I2 what was acknowledged ends · I3 lease numbers rise by one, budgets hold ·
   I4 nothing starts before its trigger rule holds · I5 no commit of an earlier term · I6 one leader
   trusts itself · I7 no task runs twice at once · I9 the scheduler's memory adds up · I11 an end is
-  final · I12 nothing is left over: leases, words, deadlocks`;
+  final · I12 nothing is left over: leases, words, deadlocks · I13 a task adds others under its
+  lease alone, and all of them`;
 
 const HOUR_MS = 3_600_000;
 
