@@ -109,6 +109,32 @@ describe('news of a leader, in the live protocol', () => {
     });
   });
 
+  it('draws what ended on which node, and how long tasks waited and ran', async () => {
+    await api.post('/tasks', { id: 'one', type: 'noop' });
+    await api.lease('one');
+    const seq = await api.seqOf('one');
+    await watch('n', { view: 'nodes' });
+    await watch('o', { view: 'overview' });
+    await api.end('one', 'COMPLETED');
+    await api.sql.query(
+      `update skein.task set started_at = finished_at - interval '1 s',
+        node_id = (select node_id from skein.node) where seq = $1`,
+      [seq],
+    );
+    api.feed.sayNews({ endedSeqs: [seq], readyMs: [4, 8], runMs: [1000] });
+    const { fields } = await client.hear('an end', ({ fields: said = {} }) => {
+      return ((said as Body)['ended'] as Body[] | undefined)?.[0]?.['id'] === 'one';
+    });
+    expect((fields as { ended: Body[] }).ended[0]).to.include({ node: 'node-7', type: 'noop' });
+    await client.hear('waits and runs', ({ fields: said = {} }) => {
+      const point = (said as Body)['point'] as readonly number[] | undefined;
+      return JSON.stringify(point?.slice(7)) === '[8,8,1000,1000]';
+    });
+    client.say({ type: 'unsubscribe', sub: 'n' });
+    const { fields: anew } = await watch('m', { view: 'nodes' });
+    expect((anew as { recent: Body[] }).recent).to.have.length(1);
+  });
+
   it('shows tasks that came new as soon as the leader has them', async () => {
     await watch('a', { view: 'tasks' });
     await eventually(() => Promise.resolve(api.feed.follows.length > 0));

@@ -10,6 +10,7 @@ import { MAKESPAN } from './scenarios/makespan.ts';
 import { SUBMIT } from './scenarios/submit.ts';
 import { SUSTAINED } from './scenarios/sustained.ts';
 import { THREADS } from './scenarios/threads.ts';
+import { WATCHED } from './scenarios/watched.ts';
 
 /** In the order in which they are run. */
 export const SCENARIOS: readonly Scenario[] = [
@@ -23,6 +24,7 @@ export const SCENARIOS: readonly Scenario[] = [
   CHAIN,
   LATENCY,
   IDLE,
+  WATCHED,
   MAKESPAN,
   BACKLOG,
   HISTORY,
