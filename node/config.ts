@@ -50,6 +50,7 @@ export interface Config {
   /** A shut-down waits so long for running tasks before it hands them back. */
   readonly drainMs: number;
   readonly retention: RetentionPolicy;
+  readonly auditDays: number;
 }
 
 export class ConfigError extends Error {
@@ -188,6 +189,7 @@ const SCHEMA = z.object({
   timings: z.enum(['lan', 'wan']).default('lan'),
   leaseMs: whole(1, 3_600_000).optional(),
   drainMs: whole(0, 3_600_000).default(25_000),
+  auditDays: amount(0.01, 36_500).default(90),
   retentionDays: amount(0, 36_500).default(7),
   retentionGb: amount(0, 1_000_000).default(0),
 });

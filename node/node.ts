@@ -18,6 +18,7 @@ import { PeerServer } from './rpc/peer-server.ts';
 import { AttentionReader } from './store/attention-reader.ts';
 import { ClusterReader } from './store/cluster-reader.ts';
 import { TypeControl } from './store/type-control.ts';
+import { AuditLog } from './store/audit-log.ts';
 import { Database } from './store/database.ts';
 import { openEmbeddedPostgres, type EmbeddedPostgres } from './store/embedded-postgres.ts';
 import { KeyStore } from './store/key-store.ts';
@@ -303,6 +304,8 @@ class Node implements RunningNode {
       attention: new AttentionReader({ session: database, clock: systemClock }),
       types: new TypeControl(database),
       keys: new KeyStore(database),
+      audit: new AuditLog(database),
+      auditDays: this.config.auditDays,
       ...this.guards(),
       pageDir: PAGE_DIR,
       docsDir: DOCS_DIR,

@@ -142,5 +142,12 @@ export const SETTINGS: readonly Setting[] = [
     '0',
     'above so much history the oldest is removed; 0 for no limit',
   ),
+  setting(
+    'auditDays',
+    '--audit-days',
+    'DAYS',
+    '90',
+    'the audit log is kept so long; of submits, 7 at most',
+  ),
   setting('drainMs', '--drain-ms', 'MS', '25000', 'a shut-down waits so long for running tasks'),
 ];

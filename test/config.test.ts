@@ -166,6 +166,7 @@ describe('parseConfig', () => {
       leaseMs: '50000',
       retentionDays: '0.5',
       retentionGb: '20',
+      auditDays: '30',
       drainMs: '6',
     };
     const env = Object.fromEntries(SETTINGS.map((s) => [s.env[0] ?? '', values[s.key]]));
@@ -183,6 +184,7 @@ describe('parseConfig', () => {
         ...{ isBehindProxy: false, isInsecure: false, rateLimit: 100 },
         allowedHosts: ['skein.example', '10.0.0.7'],
       },
+      auditDays: 30,
       secrets: { dir: '/secrets', env: ['API_TOKEN', 'OTHER'] },
       timings: { ...WAN, leaseMs: 50_000, abortMs: 35_000, killMs: 45_000 },
     });

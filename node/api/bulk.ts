@@ -32,11 +32,18 @@ export function bulkEndpoints(deps: BulkDeps): readonly Endpoint[] {
   ];
 }
 
+const AUDITED_IDS_MAX = 20;
+
 async function ask(deps: BulkDeps, kind: BulkKind, request: ApiRequest): Promise<ApiResponse> {
   const asked = await withJson(request.message, deps.budget, (value) =>
     Promise.resolve(readAsked(kind, value)),
   );
+  const { ids, ...filter } = asked.filter;
+  const named = ids === null ? {} : { ids: ids.slice(0, AUDITED_IDS_MAX), named: ids.length };
+  const detail = { ...filter, ...named, ...(asked.isDry ? { dry_run: true } : {}) };
+  request.note(detail);
   const count = await deps.bulk.ask(kind, asked, request.signal);
+  request.note({ ...detail, count });
   if (asked.isDry) return json(200, { count, dry_run: true });
   deps.leader.look();
   return json(202, { count });

@@ -21,7 +21,7 @@ export interface ClusterDeps {
 }
 
 export function clusterEndpoints(deps: ClusterDeps): readonly Endpoint[] {
-  const { cluster, leader, metrics, readiness } = deps;
+  const { cluster, metrics } = deps;
   return [
     {
       method: 'GET',
@@ -38,6 +38,7 @@ export function clusterEndpoints(deps: ClusterDeps): readonly Endpoint[] {
     {
       method: 'POST',
       path: '/nodes/:name/drain',
+      isForAll: true,
       role: 'operate',
       isBodiless: true,
       handle: (request) => setDrain(deps, request, true),
@@ -45,6 +46,7 @@ export function clusterEndpoints(deps: ClusterDeps): readonly Endpoint[] {
     {
       method: 'POST',
       path: '/nodes/:name/undrain',
+      isForAll: true,
       role: 'operate',
       isBodiless: true,
       handle: (request) => setDrain(deps, request, false),
@@ -74,6 +76,13 @@ export function clusterEndpoints(deps: ClusterDeps): readonly Endpoint[] {
         return { status: 200, headers: { 'content-type': contentType }, text: body };
       },
     },
+    ...healthEndpoints(deps),
+  ];
+}
+
+/** What a load balancer asks of this one node. */
+function healthEndpoints({ readiness, leader }: ClusterDeps): readonly Endpoint[] {
+  return [
     // The process lives and its event loop turns: nothing else is asked.
     {
       method: 'GET',

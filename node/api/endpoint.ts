@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { ROLES } from '../core/access.ts';
+import type { AuditEntry } from '../core/audit.ts';
 import type { Caller, Needed } from '../core/access.ts';
 
 /**
@@ -14,6 +15,8 @@ export interface Endpoint {
   readonly role: Needed;
   /** It shows or changes what all namespaces share: a key of a single one is refused. */
   readonly isForAll?: true;
+  /** It adds tasks: its row in the audit log is written with them. */
+  readonly isSubmit?: true;
   /** `own`: the call judges its query itself · `any`: monitors may add to it what they like; else none. */
   readonly query?: 'own' | 'any';
   /** The call says all by its path: a body, unless empty or `{}`, is a mistake. */
@@ -27,6 +30,10 @@ export interface ApiRequest {
   readonly query: URLSearchParams;
   readonly message: IncomingMessage;
   readonly caller: Caller;
+  /** The call as the audit log has it; a submit hands it on with what it is about. */
+  readonly entry: AuditEntry;
+  /** More about a change, for its row in the audit log. */
+  note(detail: Readonly<Record<string, unknown>>): void;
   /** Aborted when the client is gone or the server stops. */
   readonly signal: AbortSignal;
 }

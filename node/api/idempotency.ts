@@ -50,11 +50,12 @@ export function answerBefore(
   return { status: 201, text, headers: location === null ? headers : { ...headers, location } };
 }
 
-export function batchOfOne({ id, fields, dependencies }: SingleTask): Batch {
+export function batchOfOne({ id, fields, dependencies, audit }: SingleTask): Batch {
   const graph = new SubmittedGraph();
   graph.add(id, dependencies);
   return {
     ...{ graph, order: Int32Array.of(0), idPrefix: '', workflow: null },
+    ...(audit === undefined ? {} : { audit }),
     typeNames: new Set([fields.type]),
     fieldsOf: () => fields,
     sizeOf: () => 200 + (fields.payload?.length ?? 0),

@@ -59,6 +59,7 @@ async function create(deps: KeyDeps, request: ApiRequest): Promise<ApiResponse> 
   return withJson(request.message, deps.budget, async (value) => {
     const { key, text } = newKeyOrThrow(value, request.caller.name);
     const made = await keyOrThrow(deps.keys, key);
+    request.note({ id: made.keyId, name: made.name, role: made.role });
     return json(201, { ...keyBody(made), key: text }, { 'cache-control': 'no-store' });
   });
 }

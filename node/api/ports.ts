@@ -1,8 +1,10 @@
+import type { AuditEntry } from '../core/audit.ts';
 import type { Ask, Follow, News, Prospected, Submitted } from '../core/messages.ts';
 import type { TaskStatus } from '../core/task.ts';
 import type { Batch, BatchOutcome, Once, OnceOutcome } from '../core/submission.ts';
 import type { SingleOutcome, SingleTask, SpawnParent } from '../core/submission.ts';
 import type { Attention } from '../store/attention-reader.ts';
+import type { AuditQuery, AuditRecord } from '../store/audit-log.ts';
 import type { BulkAsked, BulkKind } from '../store/bulk-changes.ts';
 import type { ClusterRecord, EventRecord, NodeRecord } from '../store/cluster-reader.ts';
 import type { ScheduleRecord, ScheduleSpec } from '../store/schedules.ts';
@@ -153,6 +155,13 @@ export interface ClusterReaderPort {
   cluster(): Promise<ClusterRecord>;
   nodes(): Promise<readonly NodeRecord[]>;
   events(limit: number, before: number | null): Promise<readonly EventRecord[]>;
+}
+
+export interface AuditPort {
+  begin(entry: AuditEntry): Promise<number>;
+  finish(auditId: number, status: number, detail: string | null): Promise<void>;
+  list(query: AuditQuery): Promise<readonly AuditRecord[]>;
+  sweep(keptDays: { readonly changes: number; readonly submits: number }): Promise<boolean>;
 }
 
 export interface KeysPort {

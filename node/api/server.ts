@@ -4,6 +4,7 @@ import type { NextFunction, Request, Response } from 'express';
 import type { Clock } from '../base/clock.ts';
 import { errors, toError } from '../base/errors.ts';
 import { uuidv7 } from '../base/uuid.ts';
+import { auditEndpoints, Auditor } from './auditor.ts';
 import { BodyBudget, refuseBody } from './body.ts';
 import { bulkEndpoints } from './bulk.ts';
 import { clusterEndpoints } from './cluster.ts';
@@ -21,6 +22,7 @@ import { sendStream } from './send-stream.ts';
 import { logEndpoints } from './logs.ts';
 import type {
   AttentionPort,
+  AuditPort,
   ClusterReaderPort,
   FeedPort,
   KeysPort,
@@ -88,6 +90,9 @@ export interface ApiDeps {
   readonly attention: AttentionPort;
   readonly types: TypeControlPort;
   readonly keys: KeysPort;
+  readonly audit: AuditPort;
+  /** Days that the audit log keeps what was changed. */
+  readonly auditDays: number;
   readonly door: DoorSettings;
   readonly tls: TlsFiles | null;
   /** The folder with the built page; undefined where a node serves none. */
@@ -139,6 +144,7 @@ export class ApiServer {
   readonly #live: LiveServer;
   readonly #app: express.Express;
   readonly #door: Door;
+  readonly #auditor: Auditor;
   readonly #listener: Listener;
   /** All and only the calls that there are: tests look whether each has been thought of. */
   readonly endpoints: readonly Endpoint[];
@@ -153,6 +159,7 @@ export class ApiServer {
     this.#limits = { ...LIMITS, ...deps.limits };
     const { waitersMax, bodyBytesMax, liveClientsMax } = this.#limits;
     this.#door = new Door(deps);
+    this.#auditor = new Auditor(deps);
     this.#waiter = new Waiter({ ...deps, waitersMax });
     this.#live = new LiveServer({ ...deps, door: this.#door, clientsMax: liveClientsMax });
     const shared = { ...deps, waiter: this.#waiter, budget: new BodyBudget(bodyBytesMax) };
@@ -172,6 +179,7 @@ export class ApiServer {
         docsDir: deps.docsDir,
       }),
       ...keyEndpoints(shared),
+      ...auditEndpoints(deps),
     ];
     this.#app = this.#route(this.endpoints);
     const isProxied = deps.door.isBehindProxy;
@@ -225,8 +233,8 @@ export class ApiServer {
         method,
       ]);
       const serve = (request: Request, response: Response): Promise<void> =>
-        this.#serve(request, response, routeOf(path), () =>
-          this.#handle(endpoint, request, response),
+        this.#serve(request, response, routeOf(path), (requestId) =>
+          this.#handle(endpoint, request, response, requestId),
         );
       if (method === 'GET') app.get(path, serve);
       else if (method === 'POST') app.post(path, serve);
@@ -259,7 +267,12 @@ export class ApiServer {
     return app;
   }
 
-  async #handle(endpoint: Endpoint, request: Request, response: Response): Promise<ApiResponse> {
+  async #handle(
+    endpoint: Endpoint,
+    request: Request,
+    response: Response,
+    requestId: string,
+  ): Promise<ApiResponse> {
     if (this.#stopping) throw errors.stopping();
     const gone = new AbortController();
     response.once('close', () => {
@@ -269,20 +282,26 @@ export class ApiServer {
     const query = new URL(request.url, 'http://node').searchParams;
     if (endpoint.query === undefined) new Query(query, []).throwIfAny();
     if (endpoint.isBodiless === true) await refuseBody(request);
-    return endpoint.handle({
-      params: request.params as Record<string, string>,
-      query,
-      message: request,
-      caller,
-      signal: gone.signal,
-    });
+    const params = request.params as Record<string, string>;
+    const from = { caller, address: this.#door.addressOf(request), requestId, params };
+    return this.#auditor.around(endpoint, from, (entry, note) =>
+      endpoint.handle({
+        params,
+        query,
+        message: request,
+        caller,
+        entry,
+        note,
+        signal: gone.signal,
+      }),
+    );
   }
 
   async #serve(
     request: Request,
     response: Response,
     route: string,
-    answer: () => Promise<ApiResponse>,
+    answer: (requestId: string) => Promise<ApiResponse>,
   ): Promise<void> {
     const startedMs = this.#deps.clock.monotonicMs();
     const requestId = requestIdOf(request);
@@ -291,7 +310,7 @@ export class ApiServer {
       let result: ApiResponse;
       try {
         this.#door.check(request);
-        result = await answer();
+        result = await answer(requestId);
       } catch (thrown) {
         result = this.#refusal(thrown, request, requestId);
       }

@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { errors } from '../base/errors.ts';
 import type { AppError } from '../base/errors.ts';
+import type { AuditEntry, SubmitAudit } from '../core/audit.ts';
 import type { Batch, SingleTask } from '../core/submission.ts';
 import { PRIORITY } from '../core/task.ts';
 import { mediaTypeOf, withJson } from './body.ts';
@@ -32,33 +33,40 @@ export interface SubmitDeps {
   readonly budget: BodyBudget;
 }
 
+const AUDITED_IDS_MAX = 20;
+
 export function submitEndpoints(deps: SubmitDeps): readonly Endpoint[] {
   return [
     {
       method: 'POST',
       role: 'submit',
+      isSubmit: true,
       path: '/tasks',
       handle: (request) => submitTask(deps, request),
     },
     {
       method: 'POST',
       role: 'submit',
+      isSubmit: true,
       path: '/tasks/batch',
       handle: (request) => submitBatch(deps, request),
     },
     {
       method: 'POST',
       role: 'submit',
+      isSubmit: true,
       path: '/workflows',
       handle: (request) => submitWorkflow(deps, request),
     },
   ];
 }
 
-function submitTask(deps: SubmitDeps, { message }: ApiRequest): Promise<ApiResponse> {
+function submitTask(deps: SubmitDeps, { message, entry }: ApiRequest): Promise<ApiResponse> {
   const keyed = keyedBy(message, '/tasks');
   const use = async (value: unknown): Promise<ApiResponse> => {
-    const task = readTask(value, '#');
+    const read = readTask(value, '#');
+    const audit = { ...entry, target: read.id, detail: { type: read.fields.type } };
+    const task = { ...read, audit };
     const location = `/tasks/${encodeURIComponent(task.id)}`;
     const answer = json(201, { id: task.id, status: 'QUEUED' }, { location });
     if (keyed !== null) return submitTaskOnce(deps, keyed, task, value, answer);
@@ -153,7 +161,8 @@ async function submitBatch(deps: SubmitDeps, request: ApiRequest): Promise<ApiRe
   const use = async (value: unknown): Promise<ApiResponse> => {
     if (!Array.isArray(value))
       throw invalid([{ pointer: '#', detail: 'must be an array of tasks' }]);
-    const batch = await readBatch(set, value as readonly unknown[], '', null);
+    const read = await readBatch(set, value as readonly unknown[], '', null);
+    const batch = { ...read, audit: auditOf(request.entry, set) };
     const ids = Array.from({ length: set.graph.count }, (_, task) => set.graph.idOf(task));
     const answer = json(201, { count: ids.length, ids });
     return submitSet(deps, keyed, { set, batch, workflowId: null }, answer);
@@ -164,7 +173,7 @@ async function submitBatch(deps: SubmitDeps, request: ApiRequest): Promise<ApiRe
 async function submitLines(
   deps: SubmitDeps,
   set: TaskSet,
-  { message }: ApiRequest,
+  { message, entry }: ApiRequest,
 ): Promise<ApiResponse> {
   const lines = new Ndjson(deps.budget);
   const keyed = keyedBy(message, '/tasks/batch');
@@ -177,6 +186,7 @@ async function submitLines(
       idPrefix: '',
       typeNames: set.typeNames,
       workflow: null,
+      audit: auditOf(entry, set),
       fieldsOf: (task) =>
         toFields(lines.valueOf(task) as TaskBody, PRIORITY.default, '#', new Faults()),
       sizeOf: (task) => lines.sizeOf(task),
@@ -188,10 +198,11 @@ async function submitLines(
   }
 }
 
-function submitWorkflow(deps: SubmitDeps, { message }: ApiRequest): Promise<ApiResponse> {
+function submitWorkflow(deps: SubmitDeps, { message, entry }: ApiRequest): Promise<ApiResponse> {
   const keyed = keyedBy(message, '/workflows');
   const use = async (value: unknown): Promise<ApiResponse> => {
-    const { set, batch, id, name } = await readWorkflow(deps.clock, value, '#');
+    const { set, id, name, ...read } = await readWorkflow(deps.clock, value, '#');
+    const batch = { ...read.batch, audit: { ...auditOf(entry, set), target: id } };
     const count = set.graph.count;
     const ids = Array.from({ length: count }, (_, task) => batch.idPrefix + set.graph.idOf(task));
     const location = `/workflows/${encodeURIComponent(id)}`;
@@ -199,6 +210,13 @@ function submitWorkflow(deps: SubmitDeps, { message }: ApiRequest): Promise<ApiR
     return submitSet(deps, keyed, { set, batch, workflowId: id }, answer);
   };
   return withJson(message, deps.budget, use, keyed?.hash);
+}
+
+/** One row a call: its first ids say which they are. */
+function auditOf(entry: AuditEntry, { graph }: TaskSet): SubmitAudit {
+  const { count } = graph;
+  const ids = Array.from({ length: Math.min(count, AUDITED_IDS_MAX) }, (_, at) => graph.idOf(at));
+  return { ...entry, detail: { count, ids } };
 }
 
 function told({ leader, metrics }: SubmitDeps, count: number): void {

@@ -117,6 +117,9 @@ async function patchTask(deps: TaskDeps, request: ApiRequest): Promise<ApiRespon
   const patch = await withJson(request.message, deps.budget, (value) =>
     Promise.resolve(readPatch(value)),
   );
+  // A payload is what whoever submits it says, and no business of the log.
+  const { payload, ...shown } = patch;
+  request.note({ ...shown, ...(payload === undefined ? {} : { payload: 'changed' }) });
   const { seq, id } = await findOrThrow(deps.tasks, request);
   if (!(await deps.changes.tryPatch(seq, patch))) {
     const { status } = await findOrThrow(deps.tasks, request);

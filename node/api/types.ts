@@ -84,6 +84,7 @@ async function patchType(deps: TypeDeps, request: ApiRequest): Promise<ApiRespon
   const gate = await withJson(request.message, deps.budget, (value) =>
     Promise.resolve(readGate(value)),
   );
+  request.note({ ...gate });
   return setGate(deps, request, gate);
 }
 

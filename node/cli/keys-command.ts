@@ -4,9 +4,9 @@ import { toError } from '../base/errors.ts';
 import { contextOf, json, withClientFlags } from './context.ts';
 import type { ClientFlags, Context } from './context.ts';
 import { InputError } from './input-error.ts';
-import type { CliDeps, KeysPort, KeySpec } from './ports.ts';
+import type { AuditView, CliDeps, KeysPort, KeySpec } from './ports.ts';
 import { isClientFailure } from './ports.ts';
-import { keyTable } from './views.ts';
+import { auditTable, keyTable } from './views.ts';
 
 type KeyFlags = ClientFlags & {
   readonly databaseUrl?: string;
@@ -69,6 +69,46 @@ export function addKeysCommand(program: Command, deps: CliDeps): void {
       await context.print(context.isJson ? json(key) : `${key.name} (${key.id}): ${key.status}`);
     });
   });
+}
+
+type AuditFlags = ClientFlags & {
+  readonly actor?: string;
+  readonly action?: string;
+  readonly target?: string;
+  readonly limit: number;
+};
+
+/** Who changed what. */
+export function addAuditCommand(program: Command, deps: CliDeps): void {
+  withClientFlags(
+    program
+      .command('audit')
+      .description('list who changed what, when and from where, the newest first')
+      .option('--actor <name>', 'by the key of this name')
+      .option('--action <call>', "of this kind, such as 'POST /tasks/{id}/cancel'")
+      .option('--target <id>', 'of this task, type, schedule or key')
+      .option('--limit <n>', 'so many at most', countOf, 20),
+  ).action(async ({ actor, action, target, limit, ...flags }: AuditFlags) => {
+    const context = contextOf(deps, flags);
+    const filter = {
+      ...(actor === undefined ? {} : { actor }),
+      ...(action === undefined ? {} : { action }),
+      ...(target === undefined ? {} : { target }),
+    };
+    const rows: AuditView[] = [];
+    for await (const row of context.client.listAudit(filter)) {
+      rows.push(row);
+      if (rows.length >= limit) break;
+    }
+    const lines = context.isJson ? rows.map(json) : auditTable(context.paint).lines(rows);
+    for (const line of lines) await context.print(line);
+  });
+}
+
+function countOf(text: string): number {
+  if (!/^[1-9]\d{0,6}$/.test(text))
+    throw new InvalidArgumentError('It must be a whole number above 0.');
+  return Number(text);
 }
 
 function withKeyFlags(command: Command, namespace?: string): Command {

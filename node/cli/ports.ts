@@ -68,6 +68,16 @@ export interface KeyView {
   readonly last_used_at: string | null;
 }
 
+export interface AuditView {
+  readonly at: string;
+  readonly actor: string;
+  readonly address: string;
+  readonly action: string;
+  readonly target: string | null;
+  readonly status: number | null;
+  readonly detail: Readonly<Record<string, unknown>> | null;
+}
+
 export interface KeysPort {
   createKey(key: KeySpec): Promise<KeyView & { readonly key: string }>;
   listKeys(): Promise<readonly KeyView[]>;
@@ -266,6 +276,11 @@ export interface ClientPort extends KeysPort {
       readonly run_at?: string | null;
     },
   ): Promise<TaskView>;
+  listAudit(filter: {
+    readonly actor?: string;
+    readonly action?: string;
+    readonly target?: string;
+  }): AsyncIterable<AuditView>;
   listTypes(): AsyncIterable<TypeView>;
   patchType(
     type: string,

@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { addChangeCommands } from './change-commands.ts';
 import { InputError } from './input-error.ts';
-import { addKeysCommand } from './keys-command.ts';
+import { addAuditCommand, addKeysCommand } from './keys-command.ts';
 import { addNodeCommands } from './node-commands.ts';
 import { addLogsCommand } from './logs-command.ts';
 import { addInspectCommands } from './inspect-commands.ts';
@@ -63,6 +63,7 @@ export function buildProgram(deps: CliDeps, exit: (code: number) => void): Comma
   addScheduleCommands(program, deps);
   addClusterCommand(program, deps);
   addKeysCommand(program, deps);
+  addAuditCommand(program, deps);
   addDoctorCommand(program, deps, exit);
   addNodeCommands(program, deps, exit);
   return program;

@@ -1,6 +1,7 @@
 import type { TaskStatus } from '../core/task.ts';
 import type {
   AttemptView,
+  AuditView,
   ClusterView,
   Counts,
   EventView,
@@ -258,4 +259,22 @@ const KEY_COLUMNS: readonly Column<KeyView>[] = [
   { title: 'STATUS', cell: ({ status }) => status },
   { title: 'EXPIRES', cell: (key) => key.expires_at ?? 'never' },
   { title: 'LAST USED', cell: (key) => key.last_used_at ?? 'never' },
+];
+
+export function auditTable(paint: Paint): Table<AuditView> {
+  return new Table<AuditView>(AUDIT_COLUMNS, paint);
+}
+
+const AUDIT_COLUMNS: readonly Column<AuditView>[] = [
+  { title: 'AT', cell: ({ at }) => at },
+  { title: 'WHO', cell: ({ actor }) => actor },
+  { title: 'FROM', cell: ({ address }) => address },
+  { title: 'WHAT', cell: ({ action }) => action },
+  { title: 'TARGET', cell: ({ target }) => target ?? '-' },
+  {
+    title: 'STATUS',
+    cell: ({ status }) => (status === null ? '-' : String(status)),
+    isRight: true,
+  },
+  { title: 'DETAIL', cell: ({ detail }) => (detail === null ? '-' : JSON.stringify(detail)) },
 ];

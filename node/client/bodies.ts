@@ -327,3 +327,25 @@ export interface MadeApiKey extends ApiKeyBody {
   /** `skein_…`: shown this once. */
   readonly key: string;
 }
+
+export interface AuditBody {
+  readonly id: number;
+  readonly at: string;
+  /** The name of the key; `local` where none was asked for. */
+  readonly actor: string;
+  readonly key_id: string | null;
+  readonly address: string;
+  /** `POST /tasks/{id}/cancel`. */
+  readonly action: string;
+  readonly target: string | null;
+  readonly status: number | null;
+  readonly detail: Readonly<Record<string, unknown>> | null;
+  readonly request_id: string;
+}
+
+export interface AuditFilter {
+  readonly actor?: string;
+  readonly action?: string;
+  readonly target?: string;
+  readonly pageSize?: number;
+}

@@ -3,6 +3,8 @@ import type { Clock } from '../base/clock.ts';
 import type {
   ApiKeyBody,
   AttemptBody,
+  AuditBody,
+  AuditFilter,
   CallOptions,
   ClusterBody,
   EndedTaskBody,
@@ -186,6 +188,12 @@ export class ClientReads {
   /** The newest first, those that were revoked or have expired among them. */
   async listKeys(options: CallOptions = {}): Promise<readonly ApiKeyBody[]> {
     return (await this.get('/keys', options)).body as readonly ApiKeyBody[];
+  }
+
+  /** Who changed what, the newest first. Pages are fetched as they are needed. */
+  listAudit(filter: AuditFilter & CallOptions = {}): AsyncGenerator<AuditBody, void, undefined> {
+    const { actor, action, target, pageSize: limit } = filter;
+    return this.pages<AuditBody>('/audit', { actor, action, target, limit }, filter);
   }
 
   protected async *pages<T>(

@@ -1,3 +1,4 @@
+import type { SubmitAudit } from './audit.ts';
 import type { SubmittedGraph } from './graph.ts';
 import type { Submitted } from './messages.ts';
 import type { TriggerRuleCode } from './task.ts';
@@ -35,6 +36,8 @@ export interface SingleTask {
   readonly id: string;
   readonly fields: TaskFields;
   readonly dependencies: readonly string[];
+  /** Who submits it; none for what the cluster adds itself. */
+  readonly audit?: SubmitAudit;
 }
 
 /** How a task that was submitted by itself fared; expected refusals are values. */
@@ -62,6 +65,8 @@ export interface Batch {
   readonly idPrefix: string;
   readonly typeNames: ReadonlySet<string>;
   readonly workflow: NewWorkflow | null;
+  /** Who submits it; none for what the cluster adds itself. */
+  readonly audit?: SubmitAudit;
   /** Reads one task; may touch a file, so it is called for one chunk at a time. */
   fieldsOf(task: number): TaskFields;
   /** About how many bytes that takes. */

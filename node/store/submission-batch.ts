@@ -68,7 +68,7 @@ export async function insertBatch(
     const { inserted, xid } = await insertRows(
       session,
       rows,
-      { workflowSeq },
+      { workflowSeq, ...(start === 0 && batch.audit !== undefined && { audits: [batch.audit] }) },
       isAll ? range : null,
     );
     if (inserted < rows.length) throw new Refused({ kind: 'ids-taken' });

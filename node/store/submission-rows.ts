@@ -1,3 +1,4 @@
+import type { SubmitAudit } from '../core/audit.ts';
 import type { Submitted } from '../core/messages.ts';
 import { TriggerRule } from '../core/task.ts';
 import type { TaskFields } from '../core/submission.ts';
@@ -26,6 +27,8 @@ export interface RowsWithin {
   readonly workflowSeq?: number | null;
   /** The task that adds them while it runs. */
   readonly parentSeq?: number | null;
+  /** For the audit log, in the same commit. */
+  readonly audits?: readonly SubmitAudit[];
 }
 
 export interface Inserted {
@@ -102,6 +105,12 @@ const INSERT: Statement = {
       select 'submitted', coalesce($21::bigint, min(seq)), coalesce($22::bigint, max(seq))
       from given
       having $20::boolean
+    ), audited as (
+      insert into skein.audit (is_submit, actor, key_id, address, action, target, status, detail,
+        request_id)
+      select true, actor, "keyId", address, action, target, 201, detail, "requestId"
+      from json_to_recordset($37::json) as entry (actor text, "keyId" text, address text,
+        action text, target text, detail json, "requestId" text)
     )
     select (select count(*) from inserted)::int as inserted, min(seq) as first_seq,
       max(seq) as last_seq, pg_current_xact_id()::text as xid
@@ -141,7 +150,7 @@ const SCALARS: readonly ((row: NewRow) => Scalar)[] = [
 export async function insertRows(
   session: Session,
   rows: readonly NewRow[],
-  { workflowSeq = null, parentSeq = null }: RowsWithin,
+  { workflowSeq = null, parentSeq = null, audits = [] }: RowsWithin,
   range: InboxRange | null,
 ): Promise<Inserted> {
   const scalars = SCALARS.map((read) => shared(rows.map(read)));
@@ -173,6 +182,7 @@ export async function insertRows(
     numbers(ttls.column),
     texts(withoutNulls(rows.map(({ fields }) => listed(fields.labels)))),
     parentSeq,
+    audits.length === 0 ? null : JSON.stringify(audits),
   ]);
   if (result === undefined) throw new Error('an insert returned no row');
   return result;

@@ -312,7 +312,12 @@ export class Submissions {
           const rows = stored.map((task) => singleRow(task, seqs, typeIds));
           rows.sort((a, b) => (a.id < b.id ? -1 : 1));
           const range = { first: null, last: null };
-          const { inserted, first_seq, xid } = await insertRows(session, rows, {}, range);
+          const { inserted, first_seq, xid } = await insertRows(
+            session,
+            rows,
+            { audits: stored.flatMap(({ audit }) => audit ?? []) },
+            range,
+          );
           if (inserted < rows.length) throw new Refused({ kind: 'ids-taken' });
           const [row] = rows;
           if (row !== undefined && rows.length === 1) submitted = startableOf(row, first_seq);

@@ -233,6 +233,7 @@ describe('the methods of gRPC', () => {
 
 /** Who may make which call. A new one is added here by whoever has thought about it. */
 const TABLE: readonly string[] = [
+  'admin GET /audit',
   'admin GET /keys',
   'admin POST /keys',
   'admin POST /keys/:id/revoke',
@@ -247,6 +248,8 @@ const TABLE: readonly string[] = [
   'operate DELETE /schedules/:id',
   'operate PATCH /tasks/:id',
   'operate PATCH /types/:type',
+  'operate POST /nodes/:name/drain',
+  'operate POST /nodes/:name/undrain',
   'operate POST /schedules/:id/pause',
   'operate POST /schedules/:id/resume',
   'operate POST /schedules/:id/run',

@@ -158,6 +158,7 @@ async function giveEveryAnswer(api: Api): Promise<void> {
   await api.post(`/keys/${String(body['id'])}/revoke`, {});
   await api.get('/keys');
   for (const what of ['drain', 'undrain']) await api.post(`/nodes/node-7/${what}`, {});
+  await api.get('/audit');
   await api.rows(`insert into skein.event (kind, detail) values ('test', '{}')`);
   for (const what of ['cluster', 'nodes', 'nodes/node-7', 'events', 'healthz', 'metrics']) {
     expect((await api.get(`/${what}`)).status, what).to.equal(200);

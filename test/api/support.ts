@@ -8,6 +8,7 @@ import { AttentionReader } from '../../node/store/attention-reader.ts';
 import { ClusterReader } from '../../node/store/cluster-reader.ts';
 import { TypeControl } from '../../node/store/type-control.ts';
 import { Database } from '../../node/store/database.ts';
+import { AuditLog } from '../../node/store/audit-log.ts';
 import { KeyStore } from '../../node/store/key-store.ts';
 import { NodeControl } from '../../node/store/node-control.ts';
 import { LogReader } from '../../node/store/log-reader.ts';
@@ -192,6 +193,8 @@ export async function startApi(options: ApiOptions = {}): Promise<Api> {
     attention: new AttentionReader({ session: database, clock: systemClock }),
     types: new TypeControl(database),
     keys: new KeyStore(database),
+    audit: new AuditLog(database),
+    auditDays: 90,
     door: { ...DOOR, ...options.door },
     tls: options.tls ?? null,
     ...(options.limits === undefined ? {} : { limits: options.limits }),

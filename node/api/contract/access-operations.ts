@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { keySchema } from '../keys.ts';
 import * as bodies from './bodies.ts';
-import { answer, jsonContent } from './operation.ts';
-import type { Operation } from './operation.ts';
+import { answer, jsonContent, pageOf } from './operation.ts';
+import type { Operation, Parameter } from './operation.ts';
+import { cursor, limit } from './task-operations.ts';
 
-/** The routes of keys. All need the role `admin`. */
+/** The routes of keys, and of the log of what was changed. All need the role `admin`. */
 const KEY = {
   id: '0123456789ab',
   name: 'ci',
@@ -18,7 +19,27 @@ const KEY = {
   last_used_at: null,
 };
 
+const text = (description: string): Parameter => ({
+  description,
+  schema: z.string().meta({ minLength: 1, maxLength: 1000 }),
+});
+
 export const accessOperations: readonly Operation[] = [
+  {
+    route: 'GET /audit',
+    id: 'listAudit',
+    tag: 'access',
+    summary: 'Who changed what, newest first',
+    description: 'One row for each call that may change something; of a batch one, not one a task.',
+    query: {
+      actor: text('By the key of this name.'),
+      action: text('Of this kind, such as `POST /tasks/{id}/cancel`.'),
+      target: text('Of the task, type, schedule or key with this name.'),
+      limit,
+      cursor,
+    },
+    answers: { 200: pageOf('A page of them.', z.array(bodies.audit)) },
+  },
   {
     route: 'GET /keys',
     id: 'listKeys',

@@ -268,3 +268,19 @@ export const madeKey = z.object({
   ...keyFields,
   key: z.string().meta({ description: 'Shown this once.' }),
 });
+
+export const audit = z.object({
+  id: z.int(),
+  at: time,
+  actor: z.string().meta({ description: 'The name of the key; `local` where none was asked for.' }),
+  key_id: z.string().nullable(),
+  address: z.string(),
+  action: z.string(),
+  target: z.string().nullable().meta({ description: 'What the path names, or the id submitted.' }),
+  status: z
+    .int()
+    .nullable()
+    .meta({ description: 'Of the answer; null while there is none, or where its node has died.' }),
+  detail: z.record(z.string(), z.unknown()).nullable(),
+  request_id: z.string(),
+});

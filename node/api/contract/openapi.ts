@@ -34,6 +34,7 @@ const NAMED: Readonly<Record<string, z.ZodType>> = {
   TypePatch: gateSchema,
   NewKey: keySchema,
   Key: bodies.key,
+  AuditEntry: bodies.audit,
   MadeKey: bodies.madeKey,
   Task: bodies.task,
   TaskSummary: bodies.taskSummary,
