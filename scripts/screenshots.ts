@@ -99,9 +99,6 @@ const { values } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
-if (values.help) console.log(HELP);
-else await takeAll(values.out, values.only);
-
 async function takeAll(out: string, only: string | undefined): Promise<void> {
   await mkdir(out, { recursive: true });
   const folder = await mkdtemp(path.join(tmpdir(), 'skein-screenshots-'));
@@ -209,3 +206,6 @@ async function ended(url: string, workflow: string): Promise<void> {
   }
   throw new Error(`${workflow} did not end in time`);
 }
+
+if (values.help) console.log(HELP);
+else await takeAll(values.out, values.only);

@@ -97,6 +97,8 @@ function nodeConcerns({ nodes, nowMs, attention }: Situation): readonly {
     if (node.state === 'lost') {
       const tasks = held > 0 ? `, with ${plural(held, 'task')} still to take back` : '';
       concerns.push({ isGrave: true, text: `${node.name} is lost${tasks}.` });
+    } else if (node.state === 'dead') {
+      concerns.push({ isGrave: false, text: `${node.name} is dead.` });
     } else if (node.state === 'alive' && silentMs > QUIET_MS) {
       concerns.push({ isGrave: false, text: `${node.name} has not been heard lately.` });
     }

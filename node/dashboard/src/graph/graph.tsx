@@ -35,7 +35,10 @@ export function Graph(props: GraphProps): JSX.Element {
   const viewport = useMemo(() => new Viewport(), []);
   // Which tasks there are and how they hang together; their states change without a new layout.
   const shape = `${String(rows.length)} ${rows[0]?.id ?? ''} ${rows.at(-1)?.id ?? ''}`;
-  const scene = useMemo(() => measured(() => sceneOf(rows, opened, ASPECT)), [shape, opened]);
+  const scene = useMemo(
+    () => measured(() => sceneOf(rows, opened, ASPECT, props.nameOf)),
+    [shape, opened],
+  );
   const fit = (isGliding = true): void => {
     setFollowing(false);
     viewport.show({ x: 0, y: 0, ...sizeOf(scene) }, SCALE_MAX.fit, isGliding);

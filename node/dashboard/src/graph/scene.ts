@@ -51,7 +51,7 @@ interface Group {
 
 export const SINGLE_MAX = 500;
 const GROUPS_MAX = 120;
-const TASK = { width: 148, height: 30, gap: 8 };
+const TASK = { height: 30, gap: 8, widthMin: 112, widthMax: 210, beside: 36, letter: 6.4 };
 const CELL = { width: 30, height: 16, gap: 4, named: 132 };
 /** So many tasks of an open group have room for their names. */
 const NAMED_MAX = 60;
@@ -63,16 +63,29 @@ export function sceneOf(
   rows: readonly GraphRow[],
   opened: ReadonlySet<string>,
   aspect: number,
+  nameOf: (id: string) => string = String,
 ): Scene {
   const layers = layersOf(rows);
   return rows.length <= SINGLE_MAX
-    ? singleScene(rows, untangled(layers), aspect)
+    ? singleScene(rows, untangled(layers), { aspect, taskWidth: widthFor(rows, nameOf) })
     : groupScene(rows, layers, opened, aspect);
 }
 
 /** Layers far higher than the sheet are folded into columns, as many as let the whole be largest. */
-function singleScene(rows: readonly GraphRow[], layers: Layers, aspect: number): Scene {
-  const { high } = FOLDS.map((each) => ({ high: each, scale: scaleAt(layers, each, aspect) }))
+/** As wide as the longest name, within bounds. */
+function widthFor(rows: readonly GraphRow[], nameOf: (id: string) => string): number {
+  const longest = Math.max(...rows.map(({ id }) => nameOf(id).length), 0);
+  return Math.min(TASK.widthMax, Math.max(TASK.widthMin, TASK.beside + longest * TASK.letter));
+}
+
+interface Sheet {
+  readonly aspect: number;
+  readonly taskWidth: number;
+}
+
+function singleScene(rows: readonly GraphRow[], layers: Layers, sheet: Sheet): Scene {
+  const { taskWidth } = sheet;
+  const { high } = FOLDS.map((each) => ({ high: each, scale: scaleAt(layers, each, sheet) }))
     .toSorted((a, b) => b.scale - a.scale)
     .at(0) ?? { high: 16 };
   const boxes: Box[] = [];
@@ -86,12 +99,12 @@ function singleScene(rows: readonly GraphRow[], layers: Layers, aspect: number):
       const top = (height - inColumn * (TASK.height + TASK.gap) + TASK.gap) / 2;
       boxes.push({
         ...{ id: rows[place]?.id ?? '', members: null, isOpen: false, place },
-        ...{ width: TASK.width, height: TASK.height, label: '' },
-        x: x + Math.floor(at / lines) * (TASK.width + TASK.gap),
+        ...{ width: taskWidth, height: TASK.height, label: '' },
+        x: x + Math.floor(at / lines) * (taskWidth + TASK.gap),
         y: top + (at % lines) * (TASK.height + TASK.gap),
       });
     });
-    x += columns * (TASK.width + TASK.gap) - TASK.gap + BETWEEN;
+    x += columns * (taskWidth + TASK.gap) - TASK.gap + BETWEEN;
   }
   const boxOf = new Map(boxes.map((box) => [box.id, box]));
   const edges = rows.flatMap(({ id, dependencies }) =>
@@ -108,9 +121,9 @@ function heightOf({ layers }: Layers, high: number): number {
 }
 
 /** How large it can be drawn on a sheet of that shape, folded so. */
-function scaleAt(layers: Layers, high: number, aspect: number): number {
+function scaleAt(layers: Layers, high: number, { aspect, taskWidth }: Sheet): number {
   const columns = layers.layers.reduce((sum, { length }) => sum + Math.ceil(length / high), 0);
-  const width = columns * (TASK.width + TASK.gap) + layers.layers.length * BETWEEN;
+  const width = columns * (taskWidth + TASK.gap) + layers.layers.length * BETWEEN;
   return Math.min(aspect / width, 1 / heightOf(layers, high));
 }
 

@@ -132,6 +132,7 @@ const TaskBox = memo(
     ];
     const isSmall = height < 24;
     const room = Math.floor((width - (isSmall ? 10 : 32)) / 6.3);
+    const shown = room < 4 ? '' : cut(name, room);
     return (
       <g
         class={classes.join(' ')}
@@ -139,7 +140,7 @@ const TaskBox = memo(
         role="button"
         tabIndex={0}
         data-id={id}
-        aria-label={`${name}, ${status}`}
+        aria-label={labelOf(name, shown, status)}
         onClick={() => props.onChoose(id)}
         onKeyDown={(event) => {
           if (event.key === 'Enter') props.onChoose(id);
@@ -152,9 +153,9 @@ const TaskBox = memo(
             <Sign of={status} size={13} />
           </g>
         )}
-        {room < 4 ? null : (
+        {shown === '' ? null : (
           <text x={isSmall ? 6 : 27} y={height / 2 + 4}>
-            {cut(name, room)}
+            {shown}
           </text>
         )}
       </g>
@@ -162,6 +163,11 @@ const TaskBox = memo(
   },
   ({ box, status, isChosen, isCritical: isMarked }) => [box, status, isChosen, isMarked],
 );
+
+/** Holds what is written on the box, so that who speaks to the browser can say what is seen. */
+function labelOf(name: string, shown: string, status: string): string {
+  return shown === name || shown === '' ? `${name}, ${status}` : `${shown} ${name}, ${status}`;
+}
 
 interface GroupBoxProps {
   readonly box: Box;
@@ -179,6 +185,7 @@ function GroupBox(props: GroupBoxProps): JSX.Element {
   const running = counts.byStatus.get('RUNNING') ?? 0;
   const done = counts.total - (counts.byStatus.get('QUEUED') ?? 0) - running;
   const progress = `${count(done)} of ${count(counts.total)}`;
+  const shown = cut(label, Math.floor((width - 100) / 7));
   const cells = isOpen ? [] : cellPaths(rows, box, cellPx);
   return (
     <g
@@ -187,7 +194,7 @@ function GroupBox(props: GroupBoxProps): JSX.Element {
       role="button"
       tabIndex={0}
       aria-expanded={isOpen}
-      aria-label={`${label}, ${progress} ended, ${status}`}
+      aria-label={`${shown} ×${count(counts.total)} ${progress} ended, ${status}`}
       onClick={() => onToggle(id)}
       onKeyDown={(event) => {
         if (event.key === 'Enter') onToggle(id);
@@ -199,7 +206,7 @@ function GroupBox(props: GroupBoxProps): JSX.Element {
         <Sign of={status} size={14} />
       </g>
       <text x={33} y={22} class="label">
-        {cut(label, Math.floor((width - 100) / 7))}
+        {shown}
       </text>
       <text x={width - 12} y={22} class="times">
         {`×${count(counts.total)}`}
