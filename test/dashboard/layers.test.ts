@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { layersOf, untangled } from '../../node/dashboard/src/graph/layers.ts';
 import type { Node } from '../../node/dashboard/src/graph/layers.ts';
 import { planOf } from '../../node/dashboard/src/graph/plan.ts';
+import type { Plan } from '../../node/dashboard/src/graph/plan.ts';
 import { SINGLE_MAX, sceneOf } from '../../node/dashboard/src/graph/scene.ts';
 import type { Box } from '../../node/dashboard/src/graph/scene.ts';
 import type { GraphRow } from '../../node/dashboard/src/bodies.ts';
@@ -83,6 +84,8 @@ describe('the scene of a graph', () => {
 });
 
 describe('the plan of a workflow', () => {
+  const planned = (all: readonly GraphRow[], slots: number): Plan =>
+    planOf(all, layersOf(all), { nowMs: 5000, slots });
   const at = (ms: number): string => new Date(ms).toISOString();
   const rows = [
     row('a', [], { status: 'COMPLETED', started_at: at(1000), finished_at: at(3000) }),
@@ -92,21 +95,21 @@ describe('the plan of a workflow', () => {
   ];
 
   it('takes what has been as it was, and expects the rest to fit on the slots', () => {
-    const { tasks, fromMs, toMs } = planOf(rows, 5000, 1);
+    const { tasks, fromMs, toMs } = planned(rows, 1);
     expect([fromMs, toMs]).to.deep.equal([1000, 10_000]);
     expect(tasks[1]).to.deep.equal({ fromMs: 3000, toMs: 7000, isGuess: false });
     expect(tasks[2]).to.deep.equal({ fromMs: 7000, toMs: 8000, isGuess: true });
-    expect(planOf(rows, 5000, 2).toMs).to.equal(9000);
+    expect(planned(rows, 2).toMs).to.equal(9000);
   });
 
   it('finds the longest chain', () => {
-    const { critical, criticalMs } = planOf(rows, 5000, 2);
+    const { critical, criticalMs } = planned(rows, 2);
     expect([...critical]).to.deep.equal([0, 1, 3]);
     expect(criticalMs).to.equal(8000);
   });
 
   it('plans nothing for what will never run', () => {
-    const { tasks } = planOf([row('a', [], { status: 'SKIPPED' })], 5000, 1);
+    const { tasks } = planned([row('a', [], { status: 'SKIPPED' })], 1);
     expect(tasks).to.deep.equal([null]);
   });
 });

@@ -5,6 +5,7 @@ import type { GraphRow, NodeRow, WorkflowBody } from './bodies.ts';
 import { Change } from './change.tsx';
 import { nameIn, plural, span, timeOf } from './format.ts';
 import { Graph } from './graph/graph.tsx';
+import { layersOf, shapeOf } from './graph/layers.ts';
 import { planOf } from './graph/plan.ts';
 import { Timeline } from './graph/timeline.tsx';
 import { Icon } from './icons.tsx';
@@ -26,11 +27,13 @@ export function Workflow({ id }: { readonly id: string }): JSX.Element {
   const slots = useSlots();
   const { shape, chosen, show } = useShape(id);
   const isRunning = view?.fields['status'] === 'RUNNING';
-  // Planned anew with what comes, and each second where a task that runs may have outlived its estimate.
-  const beat = isRunning && shape === 'timeline' ? now.value : 0;
+  const rowsNow = view?.rows ?? NO_ROWS;
+  const form = shapeOf(rowsNow);
+  const layers = useMemo(() => layersOf(rowsNow), [form]);
+  // Planned once a second while it runs, and not with each of the deltas that come meanwhile.
   const plan = useMemo(
-    () => planOf(view?.rows ?? [], Date.now(), slots),
-    [view?.rows, slots, beat],
+    () => planOf(rowsNow, layers, { nowMs: Date.now(), slots }),
+    [layers, slots, isRunning ? now.value : rowsNow],
   );
   if (view === null) return <Waiting fault={fault} />;
   const workflow = view.fields as unknown as WorkflowBody;
@@ -104,6 +107,7 @@ function useShape(id: string): {
   return { shape, chosen, show };
 }
 
+const NO_ROWS: readonly GraphRow[] = [];
 const NONE: ReadonlySet<number> = new Set();
 
 function TooLarge({ id }: { readonly id: string }): JSX.Element {

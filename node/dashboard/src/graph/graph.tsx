@@ -5,6 +5,7 @@ import { Icon } from '../icons.tsx';
 import { CanvasView } from './canvas-view.tsx';
 import { handle } from './handle.ts';
 import type { Hands } from './handle.ts';
+import { shapeOf } from './layers.ts';
 import { sceneOf } from './scene.ts';
 import type { Box, Scene } from './scene.ts';
 import { boxFor } from './state.ts';
@@ -34,7 +35,7 @@ export function Graph(props: GraphProps): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
   const viewport = useMemo(() => new Viewport(), []);
   // Which tasks there are and how they hang together; their states change without a new layout.
-  const shape = `${String(rows.length)} ${rows[0]?.id ?? ''} ${rows.at(-1)?.id ?? ''}`;
+  const shape = shapeOf(rows);
   const scene = useMemo(
     () => measured(() => sceneOf(rows, opened, ASPECT, props.nameOf)),
     [shape, opened],

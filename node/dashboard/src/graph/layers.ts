@@ -18,6 +18,11 @@ export interface Layers {
   readonly after: readonly (readonly number[])[];
 }
 
+/** The same for the same tasks, which are never added to or taken from: only their states change. */
+export function shapeOf(nodes: readonly Node[]): string {
+  return `${String(nodes.length)} ${nodes[0]?.id ?? ''} ${nodes.at(-1)?.id ?? ''}`;
+}
+
 const SWEEPS = 6;
 
 export function layersOf(nodes: readonly Node[]): Layers {

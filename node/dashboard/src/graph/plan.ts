@@ -1,6 +1,6 @@
 import type { GraphRow } from '../bodies.ts';
 import { timeOf } from '../format.ts';
-import { layersOf } from './layers.ts';
+import type { Layers } from './layers.ts';
 
 /**
  * When each task ran, runs, or is expected to: what ended is known, and for the rest a schedule is made on
@@ -25,8 +25,16 @@ export interface Plan {
 
 const UNKNOWN_MS = 1000;
 
-export function planOf(rows: readonly GraphRow[], nowMs: number, slots: number): Plan {
-  const { before, after, layers } = layersOf(rows);
+export interface Moment {
+  readonly nowMs: number;
+  readonly slots: number;
+}
+
+export function planOf(
+  rows: readonly GraphRow[],
+  { before, after, layers }: Layers,
+  { nowMs, slots }: Moment,
+): Plan {
   const lengths = lengthsOf(rows, nowMs);
   const ahead = new Float64Array(rows.length);
   for (const layer of layers.toReversed()) {
