@@ -50,6 +50,8 @@ const BACKSTOP_MS: Readonly<Record<ViewName['view'], number>> = {
  * twentieth of one connection, and no sooner and no later than this.
  */
 const PACE = { times: 20, leastMs: 150, mostMs: POLL_MS };
+/** More new rows at once are more than anybody reads, and are sent to all who watch: the next may wait. */
+const FLOOD_ROWS = 50;
 /** Rows that one statement reads by their numbers. */
 const ROWS_MAX = 1000;
 /** Runs that ended, read a second for the lanes of the nodes. */
@@ -225,11 +227,14 @@ export class LiveReader {
 
   async #read(topic: LiveTopic): Promise<void> {
     const { clock, log, onChange } = this.#deps;
+    let changedRows = 0;
     topic.readMs = clock.monotonicMs();
     topic.hastenedMs = Number.POSITIVE_INFINITY;
     try {
       const view = await this.views.read(topic.to, topic.readMs);
-      topic.state.take(view);
+      const isFirst = !topic.state.hasView;
+      const changed = topic.state.take(view) ?? 0;
+      changedRows = isFirst ? 0 : changed;
       topic.fault = null;
       topic.seqs = seqsOf(view);
       this.#isShownOld = true;
@@ -242,7 +247,8 @@ export class LiveReader {
       if (httpStatus === 500) log.error('A live view could not be read.', { code, cause });
       topic.fault = { code, detail: message };
     }
-    topic.paceMs = paceMs(clock.monotonicMs() - topic.readMs);
+    const isFlood = changedRows > FLOOD_ROWS;
+    topic.paceMs = isFlood ? POLL_MS : paceMs(clock.monotonicMs() - topic.readMs);
     onChange();
   }
 

@@ -125,8 +125,8 @@ export class Topic {
     return true;
   }
 
-  /** Takes what a read has found; true where that changes anything. */
-  take(view: View): boolean {
+  /** Takes what a read has found; how many rows that changes, null for nothing at all. */
+  take(view: View): number | null {
     const fields = textsOf(Object.entries(view.fields));
     const rows = textsOf(view.rows.map((row) => [row.id, row] as const));
     const order = view.rows.map((row) => row.id);
@@ -145,12 +145,12 @@ export class Topic {
     this.#hasView = true;
     const { size } = delta.fields;
     const isSame = size + delta.rows.size + delta.dropped.length === 0 && isSameOrder;
-    if (isSame && !isFirst) return false;
+    if (isSame && !isFirst) return null;
     this.#fields = fields;
     this.#rows = rows;
     this.#order = order;
     this.#keep(delta);
-    return true;
+    return delta.rows.size;
   }
 
   snapshot(): string {

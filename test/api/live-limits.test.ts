@@ -88,20 +88,26 @@ describe('what is no message of the live protocol', () => {
 describe('the reads of live views', () => {
   const READ_MS = 50;
 
-  function setup() {
+  function setup({ readMs = READ_MS, rows = 0 } = {}) {
     const clock = new FakeClock();
     const feed = new FakeFeed();
     let [reads, changes] = [0, 0];
     const read = async <T>(answer: T): Promise<T> => {
       reads += 1;
-      await clock.sleep(READ_MS);
+      await clock.sleep(readMs);
       return answer;
     };
-    const none = { tasks: [], next: null };
+    const anew = (): object => ({
+      next: null,
+      tasks: Array.from({ length: rows }, (_, at) => ({
+        ...{ id: `t-${String(reads)}-${String(at)}`, seq: reads * 1000 + at, status: 'COMPLETED' },
+        ...{ runAt: null, createdAt: new Date(0), startedAt: null, finishedAt: null },
+      })),
+    });
     const deps = {
       ...{ clock, feed, onChange: () => (changes += 1) },
       log: { debug: Number, info: Number, warn: Number, error: Number },
-      tasks: { list: () => read(none), some: () => read([]) },
+      tasks: { list: () => read(anew()), some: () => read([]) },
       workflows: { list: () => read({ workflows: [], next: null }) },
     } as unknown as LiveReaderDeps;
     return { clock, feed, reader: new LiveReader(deps), reads: () => reads };
@@ -140,6 +146,24 @@ describe('the reads of live views', () => {
     await clock.advance(2000);
     expect(reader.isAwake).to.equal(false);
     await reader.stop();
+  });
+
+  it('are one a second of a list of which most rows are new each time', async () => {
+    for (const [rows, least, most] of [
+      [60, 8, 11],
+      [10, 30, 60],
+    ] as const) {
+      const { clock, feed, reader, reads } = setup({ readMs: 1, rows });
+      reader.join({ view: 'tasks' });
+      feed.isLinked = true;
+      await clock.advance(2000);
+      const before = reads();
+      for (let lastSeq = 1; lastSeq <= 50; lastSeq++) {
+        feed.sayNews({ lastSeq });
+        await clock.advance(200);
+      }
+      expect(reads() - before).to.be.within(least, most);
+    }
   });
 
   it('are a few a second at most for a view of which news never ends', async () => {
