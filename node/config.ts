@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { isLoopback } from './base/loopback.ts';
 import { LABEL_KEY, LABEL_VALUE } from './core/labels.ts';
 import type { RetentionPolicy } from './core/retention.ts';
 import { LAN, WAN, faultsOf } from './core/timings.ts';
@@ -26,6 +27,8 @@ export interface Config {
   readonly httpPort: number;
   readonly exposure: Exposure;
   readonly grpcHost: string;
+  /** How the streams between nodes are guarded. */
+  readonly peers: { readonly clusterDir: string | null; readonly secret: string | null };
   /** 0: any free port. */
   readonly grpcPort: number;
   /** How clients and other nodes reach this one; null: made of host and port. */
@@ -161,6 +164,8 @@ const SCHEMA = z.object({
     .optional(),
   httpHost: host.default('127.0.0.1'),
   httpPort: whole(0, PORT_MAX).default(0),
+  clusterDir: z.string().min(1).optional(),
+  peerSecret: z.string().min(16, 'must have 16 characters at least').optional(),
   tlsCert: z.string().min(1).optional(),
   tlsKey: z.string().min(1).optional(),
   behindTlsProxy: onOff.default(false),
@@ -216,7 +221,7 @@ export function parseConfig(source: ConfigSource): Config {
   const { leaseMs, timings: profile, handlers, ...rest } = parsed.data;
   const { tlsCert, tlsKey, behindTlsProxy, insecure, requireKeys, ...more } = rest;
   const { allowedHosts, rateLimit, retentionDays, retentionGb, ...others } = more;
-  const { secretsDir, secretEnv, ...given } = others;
+  const { secretsDir, secretEnv, clusterDir, peerSecret, ...given } = others;
   const reached: ExposureGiven = {
     ...{ httpHost: given.httpHost, tlsCert, tlsKey, behindTlsProxy },
     ...{ insecure, requireKeys, allowedHosts, rateLimit },
@@ -229,11 +234,21 @@ export function parseConfig(source: ConfigSource): Config {
     );
   }
   faults.push(...faultsOfExposure(reached));
+  if (!isLoopback(given.grpcHost) && clusterDir === undefined && !insecure) {
+    faults.push(
+      `--grpc-host: ${given.grpcHost} can be reached from other machines, so nodes must know each other: ` +
+        'give --cluster-dir, which `skein cluster init` makes',
+    );
+  }
   if (faults.length > 0) throw new ConfigError(faults);
   const isTerminal = source.isTerminal ?? process.stdout.isTTY;
   return {
     ...given,
     exposure: exposureOf(reached),
+    peers: {
+      clusterDir: clusterDir === undefined ? null : path.resolve(clusterDir),
+      secret: peerSecret ?? null,
+    },
     secrets: { dir: secretsDir === undefined ? null : path.resolve(secretsDir), env: secretEnv },
     databaseUrl: given.databaseUrl ?? null,
     dataDir: path.resolve(given.dataDir ?? '.skein'),

@@ -1,5 +1,6 @@
+import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { statfs } from 'node:fs/promises';
+import { readFile, statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -7,7 +8,12 @@ import { systemClock } from './base/clock.ts';
 import { AppError, toError } from './base/errors.ts';
 import { ConfigError, databaseHomeOf, parseConfig } from './config.ts';
 import type { Config } from './config.ts';
-import { diagnoseDatabase, diagnoseDisk, diagnoseNode } from './core/diagnosis.ts';
+import {
+  diagnoseCertificate,
+  diagnoseDatabase,
+  diagnoseDisk,
+  diagnoseNode,
+} from './core/diagnosis.ts';
 import type { Finding } from './core/diagnosis.ts';
 import { checkUp } from './store/checkup.ts';
 import { LockSessions } from './store/lock-session.ts';
@@ -57,6 +63,7 @@ const CHECKS: readonly Check[] = [
   () => Promise.resolve([diagnoseNode(process.versions.node)]),
   portFindings,
   diskFindings,
+  certificateFindings,
   databaseFindings,
 ];
 
@@ -112,6 +119,28 @@ async function diskFindings(config: Config): Promise<readonly Finding[]> {
     }
   }
   return findings;
+}
+
+/** Of the cluster and of REST, where there are any. */
+async function certificateFindings({ peers, exposure }: Config): Promise<readonly Finding[]> {
+  const { clusterDir } = peers;
+  const files = [
+    ...(clusterDir === null
+      ? []
+      : ['ca.pem', 'node.pem'].map((name) => path.join(clusterDir, name))),
+    ...(exposure.tls === null ? [] : [exposure.tls.certFile]),
+  ];
+  const findings = files.map(async (file): Promise<Finding> => {
+    try {
+      const { validFrom, validTo } = new X509Certificate(await readFile(file));
+      const valid = { fromMs: Date.parse(validFrom), toMs: Date.parse(validTo) };
+      return diagnoseCertificate(file, valid, Date.now());
+    } catch (thrown) {
+      const said = `${file} cannot be read: ${toError(thrown).message}`;
+      return { check: 'certificate', status: 'fail', said, advice: 'see deploy/mtls.md' };
+    }
+  });
+  return Promise.all(findings);
 }
 
 function nearestOf(folder: string): string {

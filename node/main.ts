@@ -1,5 +1,6 @@
 import { runCli } from './cli/program.ts';
 import { SkeinClient } from './client/client.ts';
+import { clusterFiles } from './cluster-files.ts';
 import { systemClock } from './base/clock.ts';
 import { SETTINGS } from './settings.ts';
 import { VERSION } from './version.ts';
@@ -44,6 +45,7 @@ async function main(): Promise<void> {
       const { runNode } = await import('./run-node.ts');
       return runNode(flags);
     },
+    cluster: clusterFiles,
     runDoctor: async (flags, isJson) => {
       const { runDoctor } = await import('./doctor.ts');
       return runDoctor(flags, isJson, {

@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { scheduleRendering } from './api/schedule-body.ts';
 import type { LeaderPort } from './api/ports.ts';
@@ -14,6 +15,7 @@ import { builtInsOf } from './handlers/built-in.ts';
 import { Lives } from './lives.ts';
 import { createLogger, type Logger } from './observe/log.ts';
 import { Metrics } from './observe/metrics.ts';
+import type { PeerSecurity } from './rpc/peer-security.ts';
 import { PeerServer } from './rpc/peer-server.ts';
 import { AttentionReader } from './store/attention-reader.ts';
 import { ClusterReader } from './store/cluster-reader.ts';
@@ -182,6 +184,7 @@ class Node implements RunningNode {
       port: config.grpcPort,
       log,
       accept: (link) => this.lives?.accept(link) ?? { refused: 'not the leader' },
+      security: this.peerSecurity(),
     });
     const { port: grpcPort } = await this.peers.start();
     this.submissions = new Submissions({ database: this.database, clock: systemClock });
@@ -233,6 +236,16 @@ class Node implements RunningNode {
     } catch (thrown) {
       this.log.error('A step of the shut-down failed.', { step: what, error: toError(thrown) });
     }
+  }
+
+  /** Who may read the password of the embedded database is a node of this machine: it is their secret. */
+  private peerSecurity(): PeerSecurity {
+    const { clusterDir, secret } = this.config.peers;
+    if (secret !== null || clusterDir !== null || this.embedded === undefined) {
+      return { clusterDir, secret };
+    }
+    const { password } = new URL(this.embedded.url);
+    return { clusterDir, secret: createHmac('sha256', password).update('peers').digest('hex') };
   }
 
   private async openEmbedded(): Promise<string> {
@@ -342,6 +355,7 @@ class Node implements RunningNode {
       surroundings: realSurroundings({
         ...{ databaseUrl, name, log, childEntry, childSettings, primary, users },
         duties: { ...scheduleRendering(systemClock), metrics, retention: config.retention },
+        peers: this.peerSecurity(),
         memoryMb: config.handlerMemoryMb,
         secrets: secretsOf(config.secrets, process.env),
         doubt: () => {

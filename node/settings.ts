@@ -38,6 +38,20 @@ export const SETTINGS: readonly Setting[] = [
   setting('name', '--name', 'NAME', '<host>-<pid>', 'the name of this node, unique in the cluster'),
   setting('httpHost', '--http-host', 'HOST', '127.0.0.1', 'address on which REST is served'),
   setting('httpPort', '--http-port', 'PORT', '0', 'its port; 0 for any free one'),
+  setting(
+    'clusterDir',
+    '--cluster-dir',
+    'DIR',
+    'none',
+    'ca.pem, node.pem, node-key.pem: streams between nodes by mTLS; read anew',
+  ),
+  setting(
+    'peerSecret',
+    '--peer-secret',
+    'TEXT',
+    'of the embedded database',
+    'what nodes show each other where there is no --cluster-dir; the same on every node',
+  ),
   setting('tlsCert', '--tls-cert', 'FILE', 'none', 'certificate chain of REST, PEM; read anew'),
   setting('tlsKey', '--tls-key', 'FILE', 'none', 'its key, PEM'),
   setting(
@@ -52,7 +66,7 @@ export const SETTINGS: readonly Setting[] = [
     '--i-know-this-is-insecure',
     '',
     'off',
-    'serve REST to other machines without TLS and keys',
+    'serve other machines, and speak to nodes there, without TLS and keys',
   ),
   setting('requireKeys', '--require-keys', '', 'off', 'ask for a key on loopback too'),
   setting(

@@ -20,6 +20,7 @@ import type {
 import type { RetentionDeps } from './leader/retention.ts';
 import type { ScheduleDeps } from './leader/timetable.ts';
 import { dialLeader } from './rpc/leader-link.ts';
+import type { PeerSecurity } from './rpc/peer-security.ts';
 import { Database } from './store/database.ts';
 import { History } from './store/history.ts';
 import { LockSessions } from './store/lock-session.ts';
@@ -96,6 +97,8 @@ export interface RealDeps {
   readonly childSettings?: unknown;
   readonly users?: UserCode | undefined;
   readonly secrets?: SecretsPort;
+  /** How the streams between nodes are guarded. */
+  readonly peers?: PeerSecurity;
   /** For each handler of a user that runs. */
   readonly memoryMb?: number;
   /** Of the whole process: its lives and its REST are on the same server. */
@@ -149,7 +152,11 @@ export function realSurroundings(deps: RealDeps): Surroundings {
       return () => sessions.create();
     },
     ...(deps.duties === undefined ? {} : dutiesOf(deps, deps.duties)),
-    dial: (options) => dialLeader({ ...options, clock, log }),
+    dial: (options) =>
+      dialLeader({
+        ...{ ...options, clock, log },
+        ...(deps.peers === undefined ? {} : { security: deps.peers }),
+      }),
     isolate: (isolation) =>
       users === undefined
         ? new ChildIsolation({ ...isolation, childEntry, childSettings })

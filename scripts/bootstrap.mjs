@@ -63,8 +63,8 @@ const MORE = [
   [
     'npx skein --help',
     'the command line: node, submit, get, list, watch, logs, explain, attempts, dependents, cancel, ' +
-      'retry, edit, workflows, types, pause, resume, limit, schedule, cluster, drain, undrain, events, ' +
-      'doctor, keys, audit',
+      'retry, edit, workflows, types, pause, resume, limit, schedule, cluster, join-token, drain, ' +
+      'undrain, events, doctor, keys, audit',
   ],
   ['npx mocha FILE', 'one file of tests, such as test/core/task.test.ts'],
   ['npx tsx scripts/makespan.ts --help', 'a recorded workflow beside its ideal schedule'],

@@ -142,6 +142,8 @@ describe('parseConfig', () => {
       httpPort: '1',
       grpcHost: '0.0.0.0',
       grpcPort: '2',
+      clusterDir: '/cluster',
+      peerSecret: 'sixteen or more of it',
       advertiseHttpUrl: 'https://a.example/',
       advertiseGrpcAddress: 'a.example:3',
       slots: '4',
@@ -185,9 +187,20 @@ describe('parseConfig', () => {
         allowedHosts: ['skein.example', '10.0.0.7'],
       },
       auditDays: 30,
+      peers: { clusterDir: '/cluster', secret: 'sixteen or more of it' },
       secrets: { dir: '/secrets', env: ['API_TOKEN', 'OTHER'] },
       timings: { ...WAN, leaseMs: 50_000, abortMs: 35_000, killMs: 45_000 },
     });
+  });
+});
+
+describe('the streams between nodes', () => {
+  it('are not served to other machines without certificates, unless somebody says so', () => {
+    const fault = faultsFor({}, { grpcHost: '0.0.0.0' }).join();
+    expect(fault).to.include('--cluster-dir');
+    const insecure = parseConfig({ env: {}, flags: { grpcHost: '0.0.0.0', insecure: true } });
+    expect(insecure.peers).to.deep.equal({ clusterDir: null, secret: null });
+    expect(faultsFor({}, { peerSecret: 'short' }).join()).to.include('16 characters');
   });
 });
 
@@ -205,7 +218,7 @@ describe('advertisedBy', () => {
   it('never tells an address that means everywhere', () => {
     const config = parseConfig({
       env: {},
-      flags: { httpHost: '0.0.0.0', grpcHost: '::', behindTlsProxy: true },
+      flags: { httpHost: '0.0.0.0', grpcHost: '::', behindTlsProxy: true, clusterDir: '/c' },
     });
     const { httpUrl, grpcAddress } = advertisedBy(config, listening);
     expect(httpUrl).not.to.include('0.0.0.0');

@@ -25,6 +25,15 @@ export interface SettingPort {
   readonly what: string;
 }
 
+/** Each throws an Error whose message is for people. */
+export interface ClusterFilesPort {
+  /** An authority, and the certificate of one node. */
+  init(folder: string, days: number): Promise<void>;
+  /** A certificate for another node, as one text. */
+  token(folder: string, days: number): Promise<string>;
+  join(folder: string, token: string): Promise<void>;
+}
+
 export interface CliDeps {
   readonly version: string;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -39,6 +48,8 @@ export interface CliDeps {
   /** Runs one node until it is told to stop; resolves to the exit code. */
   runNode(flags: Readonly<Record<string, unknown>>): Promise<number>;
   /** Says what a node with these settings would find; resolves to the exit code. */
+  /** The files by which the nodes of a cluster know each other. */
+  readonly cluster: ClusterFilesPort;
   runDoctor(flags: Readonly<Record<string, unknown>>, isJson: boolean): Promise<number>;
 }
 

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { addChangeCommands } from './change-commands.ts';
+import { addClusterFilesCommands } from './cluster-files-commands.ts';
 import { InputError } from './input-error.ts';
 import { addAuditCommand, addKeysCommand } from './keys-command.ts';
 import { addNodeCommands } from './node-commands.ts';
@@ -61,7 +62,7 @@ export function buildProgram(deps: CliDeps, exit: (code: number) => void): Comma
   addInspectCommands(program, deps);
   addTypeCommands(program, deps);
   addScheduleCommands(program, deps);
-  addClusterCommand(program, deps);
+  addClusterFilesCommands(program, addClusterCommand(program, deps), deps);
   addKeysCommand(program, deps);
   addAuditCommand(program, deps);
   addDoctorCommand(program, deps, exit);

@@ -132,8 +132,8 @@ async function list(context: Context, flags: ListFlags): Promise<void> {
   else if (count >= most) context.note(`The newest ${String(most)}; --limit or --all for more.`);
 }
 
-export function addClusterCommand(program: Command, deps: CliDeps): void {
-  withClientFlags(
+export function addClusterCommand(program: Command, deps: CliDeps): Command {
+  return withClientFlags(
     program
       .command('cluster')
       .description('show the nodes, the leader, and how many tasks there are'),

@@ -1,5 +1,5 @@
-import { credentials, status } from '@grpc/grpc-js';
-import type { ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
+import { credentials, Metadata, status } from '@grpc/grpc-js';
+import type { ChannelCredentials, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
 import type { Clock } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
 import type { FromLeader, FromNode, Hello } from '../core/messages.ts';
@@ -10,6 +10,8 @@ import type { PeerClient } from './generated/skein/v1/Peer.ts';
 import { Outbox, OUTBOX_BOUNDS } from './outbox.ts';
 import type { OutboxBounds } from './outbox.ts';
 import { CHANNEL_OPTIONS, peerPackage } from './peer-package.ts';
+import { NODE_NAME, OPEN, readClusterFiles, SECRET_HEADER } from './peer-security.ts';
+import type { PeerSecurity } from './peer-security.ts';
 import type { LinkLog } from './ports.ts';
 
 /**
@@ -32,6 +34,7 @@ export interface DialOptions {
    */
   readonly onClosed: (reason: string) => void;
   readonly outboxBounds?: OutboxBounds;
+  readonly security?: PeerSecurity;
 }
 
 export interface LinkToLeader {
@@ -48,11 +51,25 @@ export function dialLeader(options: DialOptions): LinkToLeader {
   let client: PeerClient;
   try {
     const { Peer } = peerPackage();
-    client = new Peer(options.address, credentials.createInsecure(), CHANNEL_OPTIONS);
+    const { clusterDir } = options.security ?? OPEN;
+    client =
+      clusterDir === null
+        ? new Peer(options.address, credentials.createInsecure(), CHANNEL_OPTIONS)
+        : new Peer(options.address, securedBy(clusterDir), {
+            ...CHANNEL_OPTIONS,
+            'grpc.ssl_target_name_override': NODE_NAME,
+            'grpc.default_authority': NODE_NAME,
+          });
   } catch (thrown) {
     return stillbornLink(options, toError(thrown).message);
   }
   return new DialledLink(options, client);
+}
+
+/** Read for each dial, so that a certificate that was replaced is taken at the next one. */
+function securedBy(folder: string): ChannelCredentials {
+  const { ca, cert, key } = readClusterFiles(folder);
+  return credentials.createSsl(ca, key, cert);
 }
 
 function stillbornLink({ clock, onClosed }: DialOptions, reason: string): LinkToLeader {
@@ -81,7 +98,10 @@ class DialledLink implements LinkToLeader {
     this.options = options;
     this.heardMs = options.clock.monotonicMs();
     this.client = client;
-    this.stream = this.client.Link();
+    const metadata = new Metadata();
+    const { secret } = options.security ?? OPEN;
+    if (secret !== null) metadata.set(SECRET_HEADER, secret);
+    this.stream = this.client.Link(metadata);
     this.outbox = new Outbox(this.stream, options.outboxBounds ?? OUTBOX_BOUNDS);
     this.listen();
     this.cancelTimer = options.clock.after(options.connectTimeoutMs, () => {

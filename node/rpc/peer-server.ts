@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
+import type { Server as TlsServer } from 'node:tls';
 import { Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
@@ -14,6 +16,8 @@ import type { FromNode__Output } from './generated/skein/v1/FromNode.ts';
 import { Outbox, OUTBOX_BOUNDS } from './outbox.ts';
 import type { OutboxBounds } from './outbox.ts';
 import { peerPackage, SERVER_OPTIONS } from './peer-package.ts';
+import { contextOf, isSameSecret, OPEN, readClusterFiles, SECRET_HEADER } from './peer-security.ts';
+import type { PeerSecurity } from './peer-security.ts';
 import type { LinkLog } from './ports.ts';
 
 /**
@@ -58,6 +62,7 @@ export interface PeerServerOptions {
   readonly accept: (link: LinkToNode) => LinkHandlers | { readonly refused: string };
   readonly clock?: Clock;
   readonly outboxBounds?: OutboxBounds;
+  readonly security?: PeerSecurity;
 }
 
 export interface LinkToNode {
@@ -75,6 +80,9 @@ export interface LinkHandlers {
 }
 
 const HELLO_WITHIN_MS = 2000;
+const HANDSHAKE_WITHIN_MS = 5000;
+/** How often the files of the cluster are read anew. */
+const RELOAD_MS = 60_000;
 const SERVICES = ['', 'skein.v1.Peer'] as const;
 
 type LinkStream = ServerDuplexStream<FromNode__Output, WireFromLeader>;
@@ -90,6 +98,7 @@ export class PeerServer {
   private readonly listener: NetServer;
   private readonly injector: ReturnType<Server['createConnectionInjector']>;
   private isStopping = false;
+  private cancelReload: () => void = () => undefined;
 
   constructor(options: PeerServerOptions) {
     this.options = options;
@@ -105,9 +114,13 @@ export class PeerServer {
     // forceShutdown ends open streams only while channelz counts them, and waits for the peer's word
     // before it closes a socket (grpc-js 1.14).
     this.injector = this.server.createConnectionInjector(ServerCredentials.createInsecure());
-    this.listener = createServer((socket) => {
-      this.onConnection(socket);
-    });
+    const { clusterDir } = options.security ?? OPEN;
+    this.listener =
+      clusterDir === null
+        ? createServer((socket) => {
+            this.onConnection(socket);
+          })
+        : this.createTls(clusterDir);
   }
 
   /** Listens; rejects when the address is taken or is not this machine's. */
@@ -137,6 +150,7 @@ export class PeerServer {
   /** Ends every link after what was sent on it; after `deadlineMs` whatever is open is cut. */
   async stop(deadlineMs: number): Promise<void> {
     this.isStopping = true;
+    this.cancelReload();
     this.setServing(false);
     for (const link of this.links) link.close();
     const patience = new AbortController();
@@ -155,6 +169,42 @@ export class PeerServer {
     await closed;
   }
 
+  /** Throws where the files of the cluster cannot be used. */
+  private createTls(folder: string): TlsServer {
+    const { log, clock = systemClock } = this.options;
+    const server = createTlsServer({
+      ...contextOf(readClusterFiles(folder)),
+      ...{ requestCert: true, rejectUnauthorized: true, handshakeTimeout: HANDSHAKE_WITHIN_MS },
+      ALPNProtocols: ['h2'],
+    });
+    // A connection counts from its first byte, so that one amid its handshake is cut as well.
+    server.on('connection', (socket: Socket) => {
+      this.sockets.add(socket);
+      socket.once('close', () => this.sockets.delete(socket));
+    });
+    server.on('secureConnection', (socket) => {
+      this.onConnection(socket);
+    });
+    server.on('tlsClientError', (error, socket) => {
+      log.warn('a peer without a certificate of this cluster was refused', {
+        address: socket.remoteAddress,
+        err: error,
+      });
+    });
+    const reload = (): void => {
+      try {
+        server.setSecureContext(contextOf(readClusterFiles(folder)));
+      } catch (thrown) {
+        log.warn('the new files of the cluster cannot be used; the old ones stay', {
+          err: toError(thrown),
+        });
+      }
+      this.cancelReload = clock.after(RELOAD_MS, reload);
+    };
+    this.cancelReload = clock.after(RELOAD_MS, reload);
+    return server;
+  }
+
   private onConnection(socket: Socket): void {
     this.sockets.add(socket);
     socket.once('close', () => this.sockets.delete(socket));
@@ -165,6 +215,13 @@ export class PeerServer {
     const link = new ServerLink(stream, this.options, (ended) => this.links.delete(ended));
     this.links.add(link);
     if (this.isStopping) link.fail(status.UNAVAILABLE, 'this node is shutting down');
+    const { security = OPEN, log } = this.options;
+    const [given] = stream.metadata.get(SECRET_HEADER);
+    if (security.secret === null || isSameSecret(String(given ?? ''), security.secret)) return;
+    log.warn('a peer without the secret of this cluster was refused', {
+      address: stream.getPeer(),
+    });
+    link.fail(status.UNAUTHENTICATED, 'the secret of this cluster is another');
   }
 }
 

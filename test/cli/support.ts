@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../node/base/clock.ts';
 import { runCli } from '../../node/cli/program.ts';
 import type { CliDeps, TextStream } from '../../node/cli/ports.ts';
+import { clusterFiles } from '../../node/cluster-files.ts';
 import { SkeinClient } from '../../node/client/client.ts';
 import { SETTINGS } from '../../node/settings.ts';
 
@@ -42,6 +43,7 @@ export async function skein(
     createClient: (urls, as) => new SkeinClient({ urls, ...as }),
     openKeys: () => Promise.reject(new Error('no keys were asked for')),
     runNode: () => Promise.reject(new Error('no node was asked for')),
+    cluster: clusterFiles,
     runDoctor: () => Promise.reject(new Error('no doctor was asked for')),
     ...deps,
   });

@@ -49,8 +49,9 @@ export class Contract {
 
   /** What is wrong with an answer, in words; nothing where it is as the document says. */
   faultsOf({ method, path, status, contentType, body }: SeenAnswer): readonly string[] {
-    // The router takes a slash at the end for none.
-    const pathname = (path.split('?')[0] ?? '').replace(/(?<=.)\/$/, '');
+    // The router takes a slash at the end for none,
+    // and a step of one dot as well.
+    const pathname = new URL(`http://node${path}`).pathname.replace(/(?<=.)\/$/, '');
     const route = this.#routes.find(({ pattern }) => pattern.test(pathname));
     const operation = this.#document.paths[route?.path ?? '']?.[method.toLowerCase()] as
       | {
