@@ -23,7 +23,6 @@ export interface ClientFlags {
   readonly url?: readonly string[];
   readonly json?: boolean;
   readonly apiKey?: string;
-  readonly namespace?: string;
 }
 
 const DEFAULT_URL = 'http://127.0.0.1:8080';
@@ -40,10 +39,6 @@ export function withClientFlags(command: Command): Command {
       collect,
     )
     .option('--api-key <key>', 'for a cluster that asks for keys (env: SKEIN_API_KEY, safer)')
-    .option(
-      '--namespace <name>',
-      'the one to work in (env: SKEIN_NAMESPACE; default: that of the key)',
-    )
     .option('--json', 'JSON on stdout, one value a line');
 }
 
@@ -70,12 +65,8 @@ export function contextOf(deps: CliDeps, flags: ClientFlags): Context {
 }
 
 function identityOf(flags: ClientFlags, env: CliDeps['env']): ClientIdentity {
-  const apiKey = flags.apiKey ?? env['SKEIN_API_KEY'] ?? '';
-  const namespace = flags.namespace ?? env['SKEIN_NAMESPACE'] ?? '';
-  return {
-    ...(apiKey === '' ? {} : { apiKey: apiKey.trim() }),
-    ...(namespace === '' ? {} : { namespace }),
-  };
+  const apiKey = (flags.apiKey ?? env['SKEIN_API_KEY'] ?? '').trim();
+  return apiKey === '' ? {} : { apiKey };
 }
 
 function urlsOf(

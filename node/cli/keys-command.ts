@@ -17,6 +17,7 @@ type CreateFlags = KeyFlags & {
   readonly role: KeySpec['role'];
   readonly name?: string;
   readonly expires?: number;
+  readonly namespace?: string;
 };
 
 /** Keys of the API. The first one is made in the database itself, by who has its password. */
@@ -32,8 +33,11 @@ export function addKeysCommand(program: Command, deps: CliDeps): void {
           .makeOptionMandatory(),
       )
       .option('--name <name>', 'who or what it is for, in lists and in the audit log')
-      .option('--expires <time>', 'how long it is valid, such as 12h or 90d', lifeOf),
-    "the one that it is for; '*' for all, as an admin's always is (default: default)",
+      .option('--expires <time>', 'how long it is valid, such as 12h or 90d', lifeOf)
+      .option(
+        '--namespace <name>',
+        "the one that it is for; '*' for all, as an admin's always is (default: default)",
+      ),
   ).action(async ({ role, name, expires, namespace, ...flags }: CreateFlags) => {
     const context = contextOf(deps, flags);
     await withKeys(deps, flags, context, async (port) => {
@@ -111,14 +115,12 @@ function countOf(text: string): number {
   return Number(text);
 }
 
-function withKeyFlags(command: Command, namespace?: string): Command {
-  const direct = command
-    .option('--database-url <url>', 'write to the database itself, for the first key')
-    .option('--data-dir <dir>', 'the same, for the embedded one');
-  const flagged = withClientFlags(direct);
-  const option = flagged.options.find(({ long }) => long === '--namespace');
-  if (namespace !== undefined && option !== undefined) option.description = namespace;
-  return flagged;
+function withKeyFlags(command: Command): Command {
+  return withClientFlags(
+    command
+      .option('--database-url <url>', 'write to the database itself, for the first key')
+      .option('--data-dir <dir>', 'the same, for the embedded one'),
+  );
 }
 
 async function withKeys(

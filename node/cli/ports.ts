@@ -53,10 +53,9 @@ export interface CliDeps {
   runDoctor(flags: Readonly<Record<string, unknown>>, isJson: boolean): Promise<number>;
 }
 
-/** Who asks, and in which namespace. */
+/** Who asks. */
 export interface ClientIdentity {
   readonly apiKey?: string;
-  readonly namespace?: string;
 }
 
 export type KeysPlace = { readonly databaseUrl: string } | { readonly dataDir: string };

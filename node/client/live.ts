@@ -36,7 +36,7 @@ export interface LiveView {
 export interface LiveDeps {
   readonly clock: Clock;
   readonly urls: readonly string[];
-  /** Who asks, and for which namespace. */
+  /** Who asks. */
   readonly headers: Readonly<Record<string, string>>;
   /** No node may be reachable for so long, then the subscription fails. */
   readonly outageMs: number;

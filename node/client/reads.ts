@@ -38,8 +38,6 @@ export interface ClientOptions {
   readonly clock?: Clock;
   /** `skein_…`, for a cluster that asks for keys. */
   readonly apiKey?: string;
-  /** The one to work in, for a key that may in several; that of the key unless given. */
-  readonly namespace?: string;
 }
 
 const TIMEOUT_MS = 30_000;

@@ -31,8 +31,6 @@ export interface TransportOptions {
   readonly clock: Clock;
   /** `skein_…`, for a cluster that asks for keys. */
   readonly apiKey?: string | undefined;
-  /** The one to work in, for a key that may in several; that of the key unless given. */
-  readonly namespace?: string | undefined;
 }
 
 /** Rounds over all nodes while every one is busy; one that nobody listens for ends after the first. */
@@ -42,18 +40,17 @@ const ROUND_PAUSE_MS = 250;
 export class Transport {
   readonly urls: readonly string[];
   private readonly clock: Clock;
-  /** With every request: who asks, and for which namespace. */
+  /** With every request: who asks. */
   readonly headers: Readonly<Record<string, string>>;
   /** The place of the node that answered last: the next call begins there. */
   private preferred = 0;
 
-  constructor({ urls, clock, apiKey, namespace }: TransportOptions) {
+  constructor({ urls, clock, apiKey }: TransportOptions) {
     if (urls.length === 0) throw new RangeError('a client needs the url of a node');
     this.urls = urls.map((url) => url.replace(/\/+$/, ''));
     this.clock = clock;
     this.headers = {
       ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
-      ...(namespace === undefined ? {} : { 'skein-namespace': encodeURIComponent(namespace) }),
     };
   }
 
