@@ -34,24 +34,24 @@ describe('views that are watched while nodes die', function () {
 
   /** Each watcher comes to show what REST says, and was never told nonsense on the way. */
   const expectTruth = async (): Promise<void> => {
-    const client = clientOf(cluster);
-    const { url } = cluster.nodes.find((node) => !node.hasEnded()) ?? { url: '' };
-    const { nodes } = await client.getWorkflowGraph('flow');
-    const statuses = new Map(nodes.map(({ id, status }) => [id, status]));
-    const tasks = await listed(url);
-    const { counts, leader } = await client.cluster();
     for (const [at, watcher] of watchers.entries()) {
+      // Asked anew for each look: counts may be some time old where counting takes long.
       await until(
-        () => {
+        async () => {
+          const client = clientOf(cluster);
+          const { url } = cluster.nodes.find((node) => !node.hasEnded()) ?? { url: '' };
+          const { nodes } = await client.getWorkflowGraph('flow');
+          const tasks = await listed(url);
+          const { counts, leader } = await client.cluster();
           const { fields = {} } = watcher.views.get('overview') ?? {};
           const graph = new Map(watcher.rowsOf('graph').map((row) => [row.id, row['status']]));
           const isTrue =
-            isDeepStrictEqual(graph, statuses) &&
+            isDeepStrictEqual(graph, new Map(nodes.map(({ id, status }) => [id, status]))) &&
             isDeepStrictEqual(watcher.rowsOf('tasks'), tasks) &&
             watcher.rowsOf('failed').length === counts.FAILED &&
             isDeepStrictEqual(fields['counts'], counts) &&
             fields['leader'] === leader;
-          return Promise.resolve(isTrue ? true : undefined);
+          return isTrue ? true : undefined;
         },
         `the truth at watcher ${String(at)}`,
       );
