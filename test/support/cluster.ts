@@ -36,6 +36,8 @@ export interface ClusterOptions {
   readonly sites?: ReadonlyMap<string, Site>;
   /** What a process runs instead of the command line: a module that understands `node` and flags. */
   readonly main?: string;
+  /** The same, where nodes differ. */
+  readonly mainOf?: (name: string) => string | undefined;
   /** The options of Node for it: those of this process unless given. */
   readonly execArgv?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -292,7 +294,8 @@ class RunningCluster implements TestCluster {
       simulate = false,
       extraFlags = [],
       flagsOf = () => [],
-      main,
+
+      main = this.options.mainOf?.(name),
       execArgv,
       env,
       sites,
