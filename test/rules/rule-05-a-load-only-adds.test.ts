@@ -20,7 +20,7 @@ describe('rule 5: a load only adds', () => {
     const bench = begin().step(started);
     bench.settle(7, 1, 1, SettledAs.COMPLETED);
     bench.load({ seq: 1, leaseSeq: 1, nodeId: 7 });
-    expect(bench.scheduler.counts).to.deep.equal({ tasks: 0, ready: 0, leased: 0 });
+    expect(bench.scheduler.counts).to.include({ tasks: 0, ready: 0, leased: 0 });
     bench.load({ seq: 1 });
     expect(bench.leased, 'nor an older version of it').to.deep.equal([]);
   });
