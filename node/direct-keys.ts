@@ -1,4 +1,4 @@
-import { keyBody, keyOrThrow, newKeyOrThrow } from './api/keys.ts';
+import { keyBody, keyOrThrow, newKeyOrThrow } from './api/access/keys.ts';
 import { systemClock, systemRng } from './base/clock.ts';
 import type { KeysPlace, OpenKeysPort } from './cli/ports.ts';
 import type { ApiKeyBody, MadeApiKey } from './client/bodies.ts';

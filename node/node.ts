@@ -4,7 +4,7 @@ import { scheduleRendering } from './api/schedule-body.ts';
 import type { LeaderPort } from './api/ports.ts';
 import { ApiServer } from './api/server.ts';
 import type { ApiDeps } from './api/server.ts';
-import { Spawner } from './api/spawner.ts';
+import { Spawner } from './api/submit/spawner.ts';
 import { systemClock, systemRng } from './base/clock.ts';
 import { toError } from './base/errors.ts';
 import { advertisedBy, databaseHomeOf, type Config } from './config.ts';

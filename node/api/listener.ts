@@ -8,7 +8,7 @@ import type { Clock } from '../base/clock.ts';
 import { toError } from '../base/errors.ts';
 import { isLoopback } from '../base/loopback.ts';
 import type { LogPort } from './ports.ts';
-import { networkOf } from './rate-limiter.ts';
+import { networkOf } from './access/rate-limiter.ts';
 
 /**
  * The socket of the REST face: HTTP, or HTTPS with files whose new content is taken over within a minute.

@@ -8,7 +8,7 @@ import type { Batch, SingleTask } from '../core/submission.ts';
 import { ID_LENGTH_MAX } from '../core/task.ts';
 import type { ScheduleSpec } from '../store/schedules.ts';
 import { Faults } from './faults.ts';
-import { readTask, readWorkflow } from './read-submission.ts';
+import { readTask, readWorkflow } from './submit/read-submission.ts';
 import { instant, isName, lengthOf } from './schemas.ts';
 
 /**

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect } from 'chai';
 import { WebSocket } from 'ws';
-import { newKeyOrThrow } from '../../node/api/keys.ts';
+import { newKeyOrThrow } from '../../node/api/access/keys.ts';
 import { assertRoles } from '../../node/api/endpoint.ts';
 import { mayDo, ROLES } from '../../node/core/access.ts';
 import type { Needed, Role } from '../../node/core/access.ts';

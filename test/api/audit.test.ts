@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { newKeyOrThrow } from '../../node/api/keys.ts';
+import { newKeyOrThrow } from '../../node/api/access/keys.ts';
 import { KeyStore } from '../../node/store/key-store.ts';
 import { AuditLog } from '../../node/store/audit-log.ts';
 import { contract, eventually, request, startApi } from './support.ts';

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Keyring } from '../../node/api/keyring.ts';
+import { Keyring } from '../../node/api/access/keyring.ts';
 import { newApiKey, sha256Of, textOfKey } from '../../node/base/api-key.ts';
 import type { KeyRecord } from '../../node/store/key-store.ts';
 import { FakeClock } from '../support/fake-clock.ts';

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { AppError } from '../../node/base/errors.ts';
-import { readTask } from '../../node/api/read-submission.ts';
+import { readTask } from '../../node/api/submit/read-submission.ts';
 
 /** Goal: a fault says in plain words what the field must be. Method: bodies with one fault each. */
 describe('what is wrong with a body', () => {

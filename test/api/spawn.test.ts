@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { systemClock } from '../../node/base/clock.ts';
 import { AppError } from '../../node/base/errors.ts';
-import { Spawner } from '../../node/api/spawner.ts';
+import { Spawner } from '../../node/api/submit/spawner.ts';
 import { Submissions } from '../../node/store/submissions.ts';
 import { eventually, startApi } from './support.ts';
 import type { Api } from './support.ts';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { expect } from 'chai';
-import { Spool } from '../../node/api/spool.ts';
+import { Spool } from '../../node/api/submit/spool.ts';
 
 /** Goal: lines come back as they went in, from memory and from the file. */
 describe('the spool of a body', () => {

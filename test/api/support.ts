@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { systemClock, systemRng } from '../../node/base/clock.ts';
-import type { DoorSettings } from '../../node/api/door.ts';
+import type { DoorSettings } from '../../node/api/access/door.ts';
 import type { TlsFiles } from '../../node/api/listener.ts';
 import type { ApiLimits } from '../../node/api/server.ts';
 import { ApiServer } from '../../node/api/server.ts';

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { newKeyOrThrow } from '../../node/api/keys.ts';
+import { newKeyOrThrow } from '../../node/api/access/keys.ts';
 import { KeyStore } from '../../node/store/key-store.ts';
 import { startApi } from '../api/support.ts';
 import type { Api } from '../api/support.ts';

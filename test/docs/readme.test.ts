@@ -5,7 +5,7 @@ import { clusterEndpoints } from '../../node/api/cluster.ts';
 import type { Endpoint } from '../../node/api/endpoint.ts';
 import { scheduleEndpoints } from '../../node/api/schedules.ts';
 import { logEndpoints } from '../../node/api/logs.ts';
-import { submitEndpoints } from '../../node/api/submit.ts';
+import { submitEndpoints } from '../../node/api/submit/submit.ts';
 import { taskEndpoints } from '../../node/api/tasks.ts';
 import { typeEndpoints } from '../../node/api/types.ts';
 import { workflowEndpoints } from '../../node/api/workflows.ts';

@@ -128,7 +128,7 @@ export const SUBMITS: readonly Mutant[] = [
   {
     name: 'lines-submitted-before-they-are-checked',
     rule: 'rule 16',
-    file: 'node/api/submit.ts',
+    file: 'node/api/submit/submit.ts',
     find: `await lines.readInto(set, message, keyed?.hash);
     const order = await set.check();`,
     replace: `await lines.readInto(set, message, keyed?.hash);

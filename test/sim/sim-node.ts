@@ -147,7 +147,7 @@ export class SimNode implements PeerPlace {
     return rows;
   }
 
-  /** What node/api/spawner.ts makes of `ctx.spawn`. */
+  /** What node/api/submit/spawner.ts makes of `ctx.spawn`. */
   private async spawn(
     { id: parentId, ...parent }: SpawnParent,
     added: readonly AddedPlan[],

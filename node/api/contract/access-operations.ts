@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { keySchema } from '../keys.ts';
+import { keySchema } from '../access/keys.ts';
 import * as bodies from './bodies.ts';
 import { answer, jsonContent, pageOf } from './operation.ts';
 import type { Operation, Parameter } from './operation.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { bulkSchema, patchSchema, taskSchema } from '../schemas.ts';
-import { keySchema } from '../keys.ts';
+import { keySchema } from '../access/keys.ts';
 import { gateSchema } from '../types.ts';
 import { accessOperations } from './access-operations.ts';
 import * as bodies from './bodies.ts';

@@ -1,4 +1,4 @@
-import type { ViewName } from './live-messages.ts';
+import type { ViewName } from './messages.ts';
 
 /**
  * One view that somebody watches, as its watchers know it: fields by name, and rows by id in an order.

@@ -1,17 +1,17 @@
-import type { Clock } from '../base/clock.ts';
-import { Waker } from '../base/waker.ts';
-import type { News } from '../core/messages.ts';
-import type { TaskSummary } from '../store/task-list.ts';
-import { keyOf } from './live-messages.ts';
-import type { ViewName } from './live-messages.ts';
-import { applyHints, applyTasks, hasEnded, mayShowOthers, movementOf } from './live-news.ts';
-import type { Hint } from './live-news.ts';
-import { Topic } from './live-topic.ts';
-import type { LiveTopic } from './live-topic.ts';
-import { LiveViews } from './live-views.ts';
-import type { LiveReads } from './live-views.ts';
-import type { FeedPort, LogPort } from './ports.ts';
-import { toAppError } from './problem.ts';
+import type { Clock } from '../../base/clock.ts';
+import { Waker } from '../../base/waker.ts';
+import type { News } from '../../core/messages.ts';
+import type { TaskSummary } from '../../store/task-list.ts';
+import { keyOf } from './messages.ts';
+import type { ViewName } from './messages.ts';
+import { applyHints, applyTasks, hasEnded, mayShowOthers, movementOf } from './news.ts';
+import type { Hint } from './news.ts';
+import { Topic } from './topic.ts';
+import type { LiveTopic } from './topic.ts';
+import { LiveViews } from './views.ts';
+import type { LiveReads } from './views.ts';
+import type { FeedPort, LogPort } from '../ports.ts';
+import { toAppError } from '../problem.ts';
 
 /**
  * Keeps the views that somebody watches true, each once for all who watch it, from two sources:

@@ -1,9 +1,9 @@
-import type { Clock } from '../base/clock.ts';
-import { uuidv7 } from '../base/uuid.ts';
-import type { Batch, SingleTask, TaskFields } from '../core/submission.ts';
-import { PRIORITY } from '../core/task.ts';
-import { Faults } from './faults.ts';
-import { taskSchema, toFields, workflowSchema } from './schemas.ts';
+import type { Clock } from '../../base/clock.ts';
+import { uuidv7 } from '../../base/uuid.ts';
+import type { Batch, SingleTask, TaskFields } from '../../core/submission.ts';
+import { PRIORITY } from '../../core/task.ts';
+import { Faults } from '../faults.ts';
+import { taskSchema, toFields, workflowSchema } from '../schemas.ts';
 import { TaskSet } from './task-set.ts';
 
 /**

@@ -3,25 +3,25 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
-import { errors } from '../base/errors.ts';
-import type { AppError } from '../base/errors.ts';
-import { uuidv7 } from '../base/uuid.ts';
-import type { Caller } from '../core/access.ts';
-import { LIVE_PROTOCOL } from './door.ts';
-import type { Door } from './door.ts';
-import { LiveClient } from './live-client.ts';
-import { maybeMessage } from './live-messages.ts';
-import type { ClientMessage } from './live-messages.ts';
-import { LiveReader } from './live-reader.ts';
-import type { LiveReaderDeps } from './live-reader.ts';
-import { problem, refusals, toAppError } from './problem.ts';
+import { errors } from '../../base/errors.ts';
+import type { AppError } from '../../base/errors.ts';
+import { uuidv7 } from '../../base/uuid.ts';
+import type { Caller } from '../../core/access.ts';
+import { LIVE_PROTOCOL } from '../access/door.ts';
+import type { Door } from '../access/door.ts';
+import { LiveClient } from './client.ts';
+import { maybeMessage } from './messages.ts';
+import type { ClientMessage } from './messages.ts';
+import { LiveReader } from './reader.ts';
+import type { LiveReaderDeps } from './reader.ts';
+import { problem, refusals, toAppError } from '../problem.ts';
 
 /**
  * The live face of a node, at `/ws`: what the page draws, and any other client that would rather be
  * told than ask. deploy/live.md describes it for clients.
  *
  * Here are the clients: who may connect, what they say, what they are sent. What they watch is kept true
- * by live-reader.ts, once for all clients of a node; whenever a view has changed, each of its watchers
+ * by reader.ts, once for all clients of a node; whenever a view has changed, each of its watchers
  * that is not behind gets what is new, as one delta.
  *
  * Failures. A read that fails is told to those who watch it; what they have stays. A client that does

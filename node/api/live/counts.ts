@@ -1,5 +1,5 @@
-import type { News } from '../core/messages.ts';
-import type { TaskStatus } from '../core/task.ts';
+import type { News } from '../../core/messages.ts';
+import type { TaskStatus } from '../../core/task.ts';
 
 /**
  * How many tasks there are in each status, between two counts of PostgreSQL. The leader knows what is

@@ -1,4 +1,4 @@
-import type { Clock } from '../base/clock.ts';
+import type { Clock } from '../../base/clock.ts';
 
 /**
  * So many requests a second of one address, with two seconds' worth at once. What nobody asked of for

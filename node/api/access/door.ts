@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http';
-import type { Clock } from '../base/clock.ts';
-import { errors } from '../base/errors.ts';
-import { isLoopback } from '../base/loopback.ts';
-import { LOCAL_CALLER, mayDo } from '../core/access.ts';
-import type { Caller, Needed } from '../core/access.ts';
+import type { Clock } from '../../base/clock.ts';
+import { errors } from '../../base/errors.ts';
+import { isLoopback } from '../../base/loopback.ts';
+import { LOCAL_CALLER, mayDo } from '../../core/access.ts';
+import type { Caller, Needed } from '../../core/access.ts';
 import { bearerOf, Keyring } from './keyring.ts';
-import type { KeysPort, LogPort } from './ports.ts';
-import { refusals } from './problem.ts';
+import type { KeysPort, LogPort } from '../ports.ts';
+import { refusals } from '../problem.ts';
 import { RateLimiter } from './rate-limiter.ts';
 
 /**

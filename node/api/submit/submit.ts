@@ -1,23 +1,23 @@
-import type { Clock } from '../base/clock.ts';
-import { errors } from '../base/errors.ts';
-import type { AppError } from '../base/errors.ts';
-import type { AuditEntry, SubmitAudit } from '../core/audit.ts';
-import type { Batch, SingleTask } from '../core/submission.ts';
-import { PRIORITY } from '../core/task.ts';
-import { mediaTypeOf, withJson } from './body.ts';
-import type { BodyBudget } from './body.ts';
-import { json } from './endpoint.ts';
-import type { ApiRequest, ApiResponse, Endpoint } from './endpoint.ts';
-import { Faults, invalid } from './faults.ts';
+import type { Clock } from '../../base/clock.ts';
+import { errors } from '../../base/errors.ts';
+import type { AppError } from '../../base/errors.ts';
+import type { AuditEntry, SubmitAudit } from '../../core/audit.ts';
+import type { Batch, SingleTask } from '../../core/submission.ts';
+import { PRIORITY } from '../../core/task.ts';
+import { mediaTypeOf, withJson } from '../body.ts';
+import type { BodyBudget } from '../body.ts';
+import { json } from '../endpoint.ts';
+import type { ApiRequest, ApiResponse, Endpoint } from '../endpoint.ts';
+import { Faults, invalid } from '../faults.ts';
 import { answerBefore, batchOfOne, keyedBy, onceOf } from './idempotency.ts';
 import type { Keyed } from './idempotency.ts';
 import { Ndjson } from './ndjson.ts';
-import type { LeaderPort, MetricsPort, SubmissionsPort, TaskReaderPort } from './ports.ts';
+import type { LeaderPort, MetricsPort, SubmissionsPort, TaskReaderPort } from '../ports.ts';
 import { readBatch, readTask, readWorkflow } from './read-submission.ts';
-import { toFields } from './schemas.ts';
-import type { TaskBody } from './schemas.ts';
+import { toFields } from '../schemas.ts';
+import type { TaskBody } from '../schemas.ts';
 import { TaskSet } from './task-set.ts';
-import { isSameBody } from './views.ts';
+import { isSameBody } from '../views.ts';
 
 /**
  * The three ways in: one task, a batch, a workflow. Each reads and checks its body whole, hands it to

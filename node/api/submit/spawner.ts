@@ -1,8 +1,8 @@
-import type { Clock } from '../base/clock.ts';
-import { errors } from '../base/errors.ts';
-import type { SpawnParent } from '../core/submission.ts';
-import { invalid } from './faults.ts';
-import type { LeaderPort, MetricsPort, SubmissionsPort } from './ports.ts';
+import type { Clock } from '../../base/clock.ts';
+import { errors } from '../../base/errors.ts';
+import type { SpawnParent } from '../../core/submission.ts';
+import { invalid } from '../faults.ts';
+import type { LeaderPort, MetricsPort, SubmissionsPort } from '../ports.ts';
 import { readBatch } from './read-submission.ts';
 import { TaskSet } from './task-set.ts';
 

@@ -1,8 +1,8 @@
-import { ChangedTo, type News } from '../core/messages.ts';
-import { EndCode } from '../core/task.ts';
-import type { TaskSummary } from '../store/task-list.ts';
-import type { LiveTopic } from './live-topic.ts';
-import { summaryBody } from './views.ts';
+import { ChangedTo, type News } from '../../core/messages.ts';
+import { EndCode } from '../../core/task.ts';
+import type { TaskSummary } from '../../store/task-list.ts';
+import type { LiveTopic } from './topic.ts';
+import { summaryBody } from '../views.ts';
 
 /**
  * What news makes of the rows that a view shows. News only moves a task forward, from QUEUED to RUNNING to

@@ -1,18 +1,18 @@
-import { errors } from '../base/errors.ts';
-import type { News } from '../core/messages.ts';
-import type { EventRecord, NodeRecord } from '../store/cluster-reader.ts';
-import type { TaskSummary } from '../store/task-list.ts';
-import { LiveCounts } from './live-counts.ts';
-import type { Patch, View } from './live-topic.ts';
-import type { ViewName } from './live-messages.ts';
+import { errors } from '../../base/errors.ts';
+import type { News } from '../../core/messages.ts';
+import type { EventRecord, NodeRecord } from '../../store/cluster-reader.ts';
+import type { TaskSummary } from '../../store/task-list.ts';
+import { LiveCounts } from './counts.ts';
+import type { Patch, View } from './topic.ts';
+import type { ViewName } from './messages.ts';
 import type {
   AttentionPort,
   ClusterReaderPort,
   SchedulesPort,
   TaskReaderPort,
   WorkflowReaderPort,
-} from './ports.ts';
-import { scheduleText } from './schedules.ts';
+} from '../ports.ts';
+import { scheduleText } from '../schedules.ts';
 import {
   attentionBody,
   attemptsText,
@@ -21,7 +21,7 @@ import {
   summaryBody,
   taskText,
   workflowBody,
-} from './views.ts';
+} from '../views.ts';
 
 /** How each view is read: a few statements, whose bodies are those of REST. */
 export interface LiveReads {

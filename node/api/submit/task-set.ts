@@ -1,14 +1,14 @@
-import type { Clock } from '../base/clock.ts';
-import { AppError, errors } from '../base/errors.ts';
-import type { Fault } from '../base/errors.ts';
-import { uuidv7 } from '../base/uuid.ts';
-import { SubmittedGraph } from '../core/graph.ts';
-import type { GraphFault } from '../core/graph.ts';
-import type { BatchOutcome, TaskFields } from '../core/submission.ts';
-import { ID_LENGTH_MAX } from '../core/task.ts';
-import { Breather } from './breather.ts';
-import { Faults, invalid, sentenceOf } from './faults.ts';
-import { isName, lengthOf, taskSchema, toFields } from './schemas.ts';
+import type { Clock } from '../../base/clock.ts';
+import { AppError, errors } from '../../base/errors.ts';
+import type { Fault } from '../../base/errors.ts';
+import { uuidv7 } from '../../base/uuid.ts';
+import { SubmittedGraph } from '../../core/graph.ts';
+import type { GraphFault } from '../../core/graph.ts';
+import type { BatchOutcome, TaskFields } from '../../core/submission.ts';
+import { ID_LENGTH_MAX } from '../../core/task.ts';
+import { Breather } from '../breather.ts';
+import { Faults, invalid, sentenceOf } from '../faults.ts';
+import { isName, lengthOf, taskSchema, toFields } from '../schemas.ts';
 
 export interface TaskSetSettings {
   readonly clock: Clock;

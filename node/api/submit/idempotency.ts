@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { errors } from '../base/errors.ts';
-import { SubmittedGraph } from '../core/graph.ts';
-import type { Batch, Once, OnceOutcome, SingleTask } from '../core/submission.ts';
-import type { ApiResponse } from './endpoint.ts';
-import { invalid } from './faults.ts';
-import { isName } from './schemas.ts';
+import { errors } from '../../base/errors.ts';
+import { SubmittedGraph } from '../../core/graph.ts';
+import type { Batch, Once, OnceOutcome, SingleTask } from '../../core/submission.ts';
+import type { ApiResponse } from '../endpoint.ts';
+import { invalid } from '../faults.ts';
+import { isName } from '../schemas.ts';
 
 /**
  * The header `Idempotency-Key`: a submit that carries one is stored once, however often and through

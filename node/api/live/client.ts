@@ -1,7 +1,7 @@
 import type { WebSocket } from 'ws';
-import type { Caller } from '../core/access.ts';
-import type { LiveTopic } from './live-topic.ts';
-import { toAppError } from './problem.ts';
+import type { Caller } from '../../core/access.ts';
+import type { LiveTopic } from './topic.ts';
+import { toAppError } from '../problem.ts';
 
 /**
  * One client of `/ws`: what it watches, and how far it knows it. Nothing is queued for it: each turn

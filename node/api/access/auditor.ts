@@ -1,11 +1,11 @@
-import type { Clock } from '../base/clock.ts';
-import { toError } from '../base/errors.ts';
-import type { Caller } from '../core/access.ts';
-import type { AuditEntry } from '../core/audit.ts';
-import { nextLink, Query } from './query.ts';
-import { json } from './endpoint.ts';
-import type { ApiRequest, ApiResponse, Endpoint } from './endpoint.ts';
-import type { AuditPort, LogPort } from './ports.ts';
+import type { Clock } from '../../base/clock.ts';
+import { toError } from '../../base/errors.ts';
+import type { Caller } from '../../core/access.ts';
+import type { AuditEntry } from '../../core/audit.ts';
+import { nextLink, Query } from '../query.ts';
+import { json } from '../endpoint.ts';
+import type { ApiRequest, ApiResponse, Endpoint } from '../endpoint.ts';
+import type { AuditPort, LogPort } from '../ports.ts';
 
 /**
  * Writes the audit log. What may change something is written down before it does, and how it went after

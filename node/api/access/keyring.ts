@@ -1,10 +1,10 @@
-import { isSecret, maybeApiKey, sha256Of } from '../base/api-key.ts';
-import { Batcher } from '../base/batcher.ts';
-import type { Clock } from '../base/clock.ts';
-import { errors, toError } from '../base/errors.ts';
-import type { Caller } from '../core/access.ts';
-import type { KeyRecord } from '../store/key-store.ts';
-import type { KeysPort, LogPort } from './ports.ts';
+import { isSecret, maybeApiKey, sha256Of } from '../../base/api-key.ts';
+import { Batcher } from '../../base/batcher.ts';
+import type { Clock } from '../../base/clock.ts';
+import { errors, toError } from '../../base/errors.ts';
+import type { Caller } from '../../core/access.ts';
+import type { KeyRecord } from '../../store/key-store.ts';
+import type { KeysPort, LogPort } from '../ports.ts';
 
 /**
  * Whose key it is, mostly without asking PostgreSQL: what was read of a key holds for `FRESH_MS`, and so

@@ -1,15 +1,15 @@
 import { z } from 'zod';
-import { newApiKey, sha256Of, textOfKey } from '../base/api-key.ts';
-import { errors } from '../base/errors.ts';
-import { ROLES } from '../core/access.ts';
-import type { KeyRecord, NewKey } from '../store/key-store.ts';
-import { withJson } from './body.ts';
-import type { BodyBudget } from './body.ts';
-import { json } from './endpoint.ts';
-import type { ApiRequest, ApiResponse, Endpoint } from './endpoint.ts';
-import { Faults, invalid } from './faults.ts';
-import type { KeysPort } from './ports.ts';
-import { isName } from './schemas.ts';
+import { newApiKey, sha256Of, textOfKey } from '../../base/api-key.ts';
+import { errors } from '../../base/errors.ts';
+import { ROLES } from '../../core/access.ts';
+import type { KeyRecord, NewKey } from '../../store/key-store.ts';
+import { withJson } from '../body.ts';
+import type { BodyBudget } from '../body.ts';
+import { json } from '../endpoint.ts';
+import type { ApiRequest, ApiResponse, Endpoint } from '../endpoint.ts';
+import { Faults, invalid } from '../faults.ts';
+import type { KeysPort } from '../ports.ts';
+import { isName } from '../schemas.ts';
 
 /** Keys of the API: made here, shown once, listed without what makes them work, and revoked. */
 export interface KeyDeps {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { TASK_STATUSES } from '../core/task.ts';
+import { TASK_STATUSES } from '../../core/task.ts';
 
 /** What a client of `/ws` may say; each message is one JSON object in a text frame. */
 const text = z

@@ -1,8 +1,8 @@
 import type { Hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { AppError, errors } from '../base/errors.ts';
-import type { BodyBudget } from './body.ts';
-import { parseJson } from './json-guard.ts';
+import { AppError, errors } from '../../base/errors.ts';
+import type { BodyBudget } from '../body.ts';
+import { parseJson } from '../json-guard.ts';
 import { Spool } from './spool.ts';
 import type { TaskSet } from './task-set.ts';
 
