@@ -1,10 +1,10 @@
 import { expect } from 'chai';
-import { newKeyOrThrow } from '../../node/api/access/keys.ts';
-import { KeyStore } from '../../node/store/key-store.ts';
-import { startApi } from '../api/support.ts';
-import type { Api } from '../api/support.ts';
-import { maybeStage } from './browser.ts';
-import type { Stage } from './browser.ts';
+import { newKeyOrThrow } from '../../../node/api/access/keys.ts';
+import { KeyStore } from '../../../node/store/key-store.ts';
+import { startApi } from '../../api/support.ts';
+import type { Api } from '../../api/support.ts';
+import { maybeStage } from '../../dashboard/browser.ts';
+import type { Stage } from '../../dashboard/browser.ts';
 
 /**
  * Goal: where a node asks for keys, the page asks its reader for one, and sends it where it belongs alone.

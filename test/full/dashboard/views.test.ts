@@ -3,10 +3,10 @@ import { gzipSync } from 'node:zlib';
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Page } from 'playwright-core';
-import { startApi } from '../api/support.ts';
-import type { Api } from '../api/support.ts';
-import { faultsOf, maybeStage, obstaclesOf } from './browser.ts';
-import type { Stage } from './browser.ts';
+import { startApi } from '../../api/support.ts';
+import type { Api } from '../../api/support.ts';
+import { faultsOf, maybeStage, obstaclesOf } from '../../dashboard/browser.ts';
+import type { Stage } from '../../dashboard/browser.ts';
 
 /**
  * Goal: each view of the page shows what the cluster does, as it does it, in a real browser, without
