@@ -91,14 +91,19 @@ async function specsOf(kind) {
 /** At a time; each has a PostgreSQL of its own. The machines that this is for have two cores. */
 const PROCESSES = 2;
 const QUICK_SHARES = 8;
-/** Folders of test/full that load one core with one process, and so may run beside another. */
-const FULL_SHARES = [['mutants'], ['scheduler', 'sim'], ['cluster'], ['outages', 'chaos']];
-/** What measures has the machine for itself. */
-const ALONE = 'bench';
+/**
+ * Folders of test/full: what stands in one line runs side by side. Whoever counts elections or measures has
+ * the machine for itself, because a neighbour that takes both cores is a fault that nobody asked for.
+ */
+const FULL_WAVES = [
+  [['mutants'], ['scheduler', 'sim']],
+  [['cluster']],
+  [['outages', 'chaos'], 'the rest'],
+  [['bench']],
+];
 
 /**
- * The quick tests mostly wait: more shares of them than processes, so that the last ones end together. Of
- * the long ones a folder is a share, those that are not named together the last.
+ * The quick tests mostly wait: more shares of them than processes, so that the last ones end together.
  */
 async function runSpecs(specs, kind) {
   if (kind === 'quick') {
@@ -108,12 +113,14 @@ async function runSpecs(specs, kind) {
     return runShares(shares);
   }
   const folderOf = (spec) => spec.split(path.sep)[2];
-  const of = (folders) => specs.filter((spec) => folders.includes(folderOf(spec)));
-  const rest = specs.filter((spec) => ![...FULL_SHARES.flat(), ALONE].includes(folderOf(spec)));
-  return [
-    ...(await runShares([...FULL_SHARES.map((folders) => of(folders)), rest])),
-    ...(await runShares([of([ALONE])])),
-  ];
+  const named = FULL_WAVES.flat(2);
+  const of = (share) =>
+    share === 'the rest'
+      ? specs.filter((spec) => !named.includes(folderOf(spec)))
+      : specs.filter((spec) => share.includes(folderOf(spec)));
+  const results = [];
+  for (const wave of FULL_WAVES) results.push(...(await runShares(wave.map((share) => of(share)))));
+  return results;
 }
 
 /** Runs the shares, some at a time; shows them in their order, the first that has not ended as it goes. */
