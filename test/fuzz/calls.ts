@@ -146,7 +146,8 @@ function textOf(value: unknown): string {
 
 /** Percent-encoded, but now and then as no client should. */
 function encoded(text: string): string {
-  if (text === '%2e%2e') return text;
+  // By itself it would never be sent: every client folds such a step away.
+  if (text === '%2e%2e') return '%2e%2e%2f%2e%2e';
   try {
     return encodeURIComponent(text);
   } catch {
