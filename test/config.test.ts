@@ -83,7 +83,6 @@ describe('parseConfig', () => {
     expect(timings).to.deep.equal({ ...LAN, leaseMs: 5000, abortMs: 3500, killMs: 4500 });
   });
 
-  // Seen to fail without the check: the node would have served everybody.
   it('refuses to be reached from other machines without TLS, and says how', () => {
     for (const httpHost of ['0.0.0.0', '::', '10.1.2.3', 'skein.example']) {
       const [fault] = faultsFor({}, { httpHost });

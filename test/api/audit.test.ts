@@ -31,7 +31,6 @@ describe('the audit log', () => {
   const logged = async (query = ''): Promise<readonly Body[]> =>
     (await api.get(`/audit?limit=500${query}`)).body as unknown as Body[];
 
-  // Seen to fail with the row of a batch left out of its insert.
   it('has one row for each submit, written with its tasks', async () => {
     await call('POST', '/tasks', { id: 'one', type: 'noop' });
     await call('POST', '/tasks', { id: 'once', type: 'noop' }, { 'idempotency-key': 'k' });
@@ -103,7 +102,6 @@ describe('the audit log', () => {
     expect(first.get('link')).to.match(/^<\/audit\?limit=1&cursor=\d+>; rel="next"$/);
   });
 
-  // Seen to fail with the row written after the change.
   it('changes nothing that it cannot write down', async () => {
     await api.rows('alter table skein.audit rename to hidden');
     contract.seen.clear();

@@ -34,7 +34,6 @@ function setup() {
 const ignore = (): void => undefined;
 
 describe('a keyring', () => {
-  // Seen to fail with nothing kept: a thousand reads.
   it('reads a key once in two seconds, however often it is used', async () => {
     const { clock, state, keyring, text } = setup();
     for (let i = 0; i < 1000; i++) expect(await keyring.callerOf(text)).to.include({ name: 'ci' });

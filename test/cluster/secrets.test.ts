@@ -27,7 +27,7 @@ const HANDLERS = {
 describe('secrets of a payload', function () {
   this.timeout(PATIENCE_MS);
 
-  // Seen to fail without the mask of the outcome, and without that of the reports.
+  // Seen to fail without the mask of the outcome.
   it('reach the handler, and neither the database nor a log', async () => {
     const dir = await mkdtemp(path.join(tmpdir(), 'skein-secrets-'));
     await writeFile(path.join(dir, 'api-token'), `${FILE}\n`);

@@ -255,7 +255,6 @@ describe('a pretty log', () => {
     expect(second).to.match(/^ {4}at /);
   });
 
-  // Seen to fail without the masks.
   it('says no password and no key, wherever they stand', async () => {
     const collected = collect({ format: 'json' });
     const key = `skein_0123456789ab_${'x'.repeat(43)}`;
